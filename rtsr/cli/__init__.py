@@ -1,0 +1,18 @@
+"""The `rtsr` command: one module a command, no logic beyond reading options and showing results."""
+
+import os
+import sys
+
+from rtsr.cli.app import app
+from rtsr.errors import RtsrError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage; `RTSR_DEBUG=1` shows tracebacks."""
+    try:
+        app(args=arguments)
+    except RtsrError as error:
+        if os.environ.get("RTSR_DEBUG") == "1":
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)

@@ -1,0 +1,1 @@
+"""Engines, one optional dependency a file."""

@@ -1,0 +1,23 @@
+"""Network definitions in PyTorch, one file a family, and the list of those that can be built by name."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+
+from torch import nn
+
+from rtsr.errors import UsageError
+from rtsr.models.quicksrnet import QuickSRNet
+
+MODELS: dict[str, Callable[[Fraction], nn.Module]] = {
+    "quicksrnet-small": partial(QuickSRNet, channels=32, blocks=2),
+    "quicksrnet-medium": partial(QuickSRNet, channels=32, blocks=5),
+    "quicksrnet-large": partial(QuickSRNet, channels=64, blocks=11),
+}
+
+
+def build(arch: str, scale: Fraction) -> nn.Module:
+    """A network of architecture `arch` at `scale`, freshly initialised."""
+    if arch not in MODELS:
+        raise UsageError(f"unknown architecture {arch!r}; known: {', '.join(MODELS)}")
+    return MODELS[arch](scale)

@@ -1,0 +1,87 @@
+"""QuickSRNet: a plain stack of 3x3 convolutions that starts as nearest-neighbour resampling.
+
+Source: "QuickSRNet: Plain Single-Image Super-Resolution Architecture for Faster Inference on Mobile
+Platforms", sections 3.2 (architecture, initialisation, ReLU1) and 5 (the x1.5 head).
+"""
+
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+THREE_HALVES = Fraction(3, 2)
+
+
+class QuickSRNet(nn.Module):
+    """Upscales RGB in [0, 1], shape (N, 3, H, W), by `scale`; the result is clamped to [0, 1].
+
+    `channels` (f) and `blocks` (m) as in the paper: Small f32 m2, Medium f32 m5, Large f64 m11.
+    `scale` is 2, 3, 4 or 3/2. At 3/2 height and width must be even: the features are rearranged to half
+    the resolution, mapped to 27 channels and rearranged to three times that.
+    """
+
+    def __init__(self, scale: Fraction, channels: int, blocks: int) -> None:
+        super().__init__()
+        if scale not in (Fraction(2), Fraction(3), Fraction(4), THREE_HALVES):
+            raise ValueError(f"QuickSRNet upscales by 1.5, 2, 3 or 4, not by {scale}")
+        self.scale = Fraction(scale)
+        self.shuffle = self.scale.numerator
+        self.conv_first = nn.Conv2d(3, channels, 3, padding=1)
+        self.conv_mid = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=1) for _ in range(blocks)
+        )
+        outputs = 3 * self.shuffle**2
+        if self.scale == THREE_HALVES:
+            self.conv_last = nn.Conv2d(4 * channels, outputs, 1)
+        else:
+            self.conv_last = nn.Conv2d(channels, outputs, 3, padding=1)
+        self._start_as_nearest()
+
+    def features(self, image: Tensor) -> Tensor:
+        """What the last convolution sees: (N, channels, H, W) in [0, 1]."""
+        x = self.conv_first(image).clamp(0, 1)
+        for conv in self.conv_mid:
+            x = conv(x).clamp(0, 1)
+        return x
+
+    def head(self, features: Tensor) -> Tensor:
+        """The unclamped image: last convolution and depth-to-space."""
+        if self.scale == THREE_HALVES:
+            # Space-to-depth(2) followed by a 1x1 convolution is a 2x2 convolution with stride 2 and the
+            # same weights: the channel order (c, dy, dx) of the one is the memory order of the other.
+            weight = self.conv_last.weight
+            folded = weight.reshape(weight.shape[0], -1, 2, 2)
+            x = F.conv2d(features, folded, self.conv_last.bias, stride=2)
+        else:
+            x = self.conv_last(features)
+        return F.pixel_shuffle(x, self.shuffle)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.head(self.features(image)).clamp(0, 1)
+
+    @torch.no_grad()
+    def _start_as_nearest(self) -> None:
+        """Identity initialisation, section 3.2, equations 1 to 3.
+
+        The paper adds identities to small random weights. Here the three channels that carry the image
+        start as the exact identity and the last convolution reads only them, so that the network starts
+        as nearest-neighbour resampling to the letter; all other channels are random and free to learn.
+        """
+        for conv in [self.conv_first, *self.conv_mid]:
+            conv.weight[:3] = 0
+            conv.bias[:3] = 0
+            for i in range(conv.in_channels):
+                conv.weight[i, i, 1, 1] += 1
+        last = self.conv_last
+        last.weight.zero_()
+        assert last.bias is not None
+        last.bias.zero_()
+        for i in range(last.out_channels):
+            colour, place = divmod(i, self.shuffle**2)
+            if self.scale == THREE_HALVES:
+                row, column = divmod(place, 3)
+                nearest = 2 * (row * 2 // 3) + column * 2 // 3
+                last.weight[i, 4 * colour + nearest, 0, 0] = 1
+            else:
+                last.weight[i, colour, 1, 1] = 1

@@ -1,0 +1,1 @@
+"""From images to trained weights: recipe, crops, degradation, loop."""

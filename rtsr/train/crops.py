@@ -1,0 +1,124 @@
+"""Training images in memory and the random crops taken from them."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtsr.errors import TrainError, need
+from rtsr.train.degrade import compress, shrink
+from rtsr.train.recipe import Recipe
+
+NATIVE_SHARE = 0.6
+"""Share of a capture recipe's crops that come from rendered pairs rather than from reduced pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One picture: its high resolution and what a camera, a renderer or a codec made of it."""
+
+    high: NDArray
+    """(H, W, 3) uint8 RGB."""
+    lows: tuple[NDArray, ...]
+    """Low-resolution versions, each (H / scale, W / scale, 3) uint8 RGB."""
+    weight: float
+    """How often it is drawn, relative to the others."""
+
+
+class Crops:
+    """Batches of crops; batch `step` depends on the seed and on `step` alone, so that training resumes exactly."""
+
+    def __init__(self, examples: list[Example], recipe: Recipe) -> None:
+        if not examples:
+            raise TrainError("no training images were found")
+        self.examples = examples
+        self.recipe = recipe
+        weights = np.array([example.weight for example in examples])
+        self.probabilities = weights / weights.sum()
+
+    def batch(self, step: int) -> tuple[NDArray, NDArray]:
+        """Low and high crops of `step`: float32 in [0, 1], (N, 3, patch, patch) and `scale` times that."""
+        random = np.random.default_rng((self.recipe.seed, step))
+        chosen = random.choice(len(self.examples), self.recipe.batch, p=self.probabilities)
+        crops = [self._crop(self.examples[i], random) for i in chosen]
+        low, high = (np.stack(side).astype(np.float32) / 255 for side in zip(*crops, strict=True))
+        return low, high
+
+    def _crop(self, example: Example, random: np.random.Generator) -> tuple[NDArray, NDArray]:
+        scale, patch = self.recipe.scale, self.recipe.patch
+        low = example.lows[random.integers(len(example.lows))]
+        grid = scale.denominator
+        y, x = (int(random.integers((side - patch) // grid + 1)) * grid for side in low.shape[:2])
+        top, left, side = int(y * scale), int(x * scale), int(patch * scale)
+        pair = (low[y : y + patch, x : x + patch], example.high[top : top + side, left : left + side])
+        turns, flip = int(random.integers(4)), bool(random.integers(2))
+        turned = [np.rot90(crop, turns)[:, :: -1 if flip else 1] for crop in pair]
+        return turned[0].transpose(2, 0, 1), turned[1].transpose(2, 0, 1)
+
+
+def load_examples(recipe: Recipe, data: Path) -> list[Example]:
+    """Decode every image that `recipe` names below `data` and make its low-resolution versions."""
+    random = np.random.default_rng(recipe.seed)
+    reduced = [
+        _reduced(path, recipe, random)
+        for folder in (*recipe.photos, *recipe.games)
+        for path in _pictures(data / folder)
+    ]
+    if not recipe.pairs:
+        return reduced
+    rendered = [
+        _rendered(folder, recipe.scale, random)
+        for folder in sorted((data / recipe.pairs).iterdir())
+        if folder.is_dir() and not any(part in folder.name for part in recipe.hold_out)
+    ]
+    balance = NATIVE_SHARE / (1 - NATIVE_SHARE) * sum(e.weight for e in reduced) / max(len(rendered), 1)
+    return reduced + [Example(e.high, e.lows, balance or 1.0) for e in rendered]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    found = sorted(p for p in folder.glob("*") if p.suffix in (".avif", ".png", ".jpg", ".webp"))
+    if not found:
+        raise TrainError(f"no pictures in {folder}; is --data right?")
+    return found
+
+
+def read_rgb(path: Path) -> NDArray:
+    """The picture at `path` as (H, W, 3) uint8 RGB; AVIF needs Pillow 11.3 or newer."""
+    image = need("PIL.Image", "train")
+    with image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def _reduced(path: Path, recipe: Recipe, random: np.random.Generator) -> Example:
+    scale = recipe.scale
+    high = read_rgb(path)
+    grid = scale.numerator * 2
+    height, width = (side // grid * grid for side in high.shape[:2])
+    high = np.ascontiguousarray(high[:height, :width])
+    weight = height * width * _detail(high)
+    if recipe.flavour == "photo":
+        return Example(high, (shrink(high, scale, "bicubic"),), weight)
+    sharp = shrink(high, scale, "point")
+    lows = (sharp, shrink(high, scale, "area"), _captured(sharp, random))
+    return Example(high, lows, weight)
+
+
+def _rendered(folder: Path, scale: Fraction, random: np.random.Generator) -> Example:
+    high = read_rgb(folder / "1080.avif")
+    low = read_rgb(folder / f"{int(1080 / scale)}.avif")
+    return Example(high, (low, *(_captured(low, random) for _ in range(3))), 1.0)
+
+
+def _captured(low: NDArray, random: np.random.Generator) -> NDArray:
+    crf = int(random.integers(14, 27))
+    codec = "libx265" if random.random() < 0.25 else "libx264"
+    dy, dx = (int(step) for step in random.integers(-3, 4, 2))
+    return compress(low, crf, codec, (dy, dx))
+
+
+def _detail(image: NDArray) -> float:
+    """Mean absolute gradient of the green channel, in 8-bit levels, at most 30."""
+    green = image[..., 1].astype(np.int16)
+    return min(float(np.abs(np.diff(green, axis=0)).mean() + np.abs(np.diff(green, axis=1)).mean()), 30.0)
