@@ -1,0 +1,53 @@
+"""rtsr upscales video and game captures with small neural networks.
+
+    import rtsr
+
+    rtsr.upscale("in.mp4", scale=1.5)
+
+    with rtsr.Upscaler(scale=2) as upscale:
+        large = upscale(image)  # (H, W, 3) uint8 RGB in and out
+"""
+
+from fractions import Fraction
+from pathlib import Path
+
+from rtsr.errors import RtsrError, UsageError
+from rtsr.pipeline import Job, Report, run
+from rtsr.scale import parse_scale
+from rtsr.sink.pyav import Encoding
+from rtsr.upscaler import Upscaler
+
+__all__ = ["Encoding", "Job", "Report", "RtsrError", "Upscaler", "UsageError", "run", "upscale"]
+__version__ = "0.1.0"
+
+
+def upscale(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    scale: float | str | Fraction | None = None,
+    height: int | None = None,
+    size: tuple[int, int] | None = None,
+    model: str | None = None,
+    engine: str = "auto",
+    encoding: Encoding | None = None,
+    overwrite: bool = False,
+) -> Report:
+    """Upscale the video file `source` and write `output`, with its sound; one of scale, height and size is given.
+
+    `scale` is above 1 and at most 4; `height` (lines) and `size` (width, height) are as displayed. `output`
+    is by default `source`'s stem with `_1.5x` behind it, in the same folder. Raises RtsrError.
+    """
+    return run(
+        Job(
+            source=Path(source),
+            output=None if output is None else Path(output),
+            scale=None if scale is None else parse_scale(str(scale)),
+            height=height,
+            size=size,
+            model=model,
+            engine=engine,
+            encoding=encoding or Encoding(),
+            overwrite=overwrite,
+        )
+    )

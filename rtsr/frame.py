@@ -1,12 +1,19 @@
 """A video frame in YCbCr planes, and the tags that say what its numbers mean."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-KR_KB = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114), "bt2020": (0.2627, 0.0593)}
-"""Luma weights of red and blue per matrix (ITU-R BT.709, BT.601, BT.2020 non-constant luminance)."""
+KR_KB = {
+    "bt709": (0.2126, 0.0722),
+    "bt601": (0.299, 0.114),
+    "bt2020": (0.2627, 0.0593),
+    "smpte240m": (0.212, 0.087),
+    "fcc": (0.3, 0.11),
+}
+"""Luma weights of red and blue per matrix (H.273, matrix coefficients; BT.2020 with non-constant luminance)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +47,6 @@ class Frame:
     """Presentation time in the stream's time base."""
     duration: int = 0
     """In the stream's time base; 0 where unknown."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time spent on this frame so far, per stage."""
 
     def __post_init__(self) -> None:
         half = tuple(-(-side // 2) for side in self.y.shape)
@@ -55,3 +60,42 @@ class Frame:
     @property
     def width(self) -> int:
         return self.y.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """What a video stream is, apart from its frames."""
+
+    width: int
+    """Stored width in pixels, before any rotation."""
+    height: int
+    """Stored height in pixels."""
+    colour: Colour
+    time_base: Fraction
+    """Seconds per tick of the frames' times."""
+    rate: Fraction | None = None
+    """Average frames per second; None where unknown."""
+    frames: int = 0
+    """Expected number of frames; 0 where unknown."""
+    sample_aspect: Fraction = Fraction(1)
+    """Width over height of one pixel as displayed."""
+    primaries: int = 2
+    """Colour primaries, H.273 code point (2: unspecified)."""
+    transfer: int = 2
+    """Transfer characteristics, H.273 code point."""
+    display_matrix: tuple[int, ...] | None = None
+    """The container's 3x3 display matrix, row by row, in its 16.16 and 2.30 fixed point; None: none."""
+    rotation: int = 0
+    """Degrees counter-clockwise that the display matrix turns the picture by."""
+
+    @property
+    def sideways(self) -> bool:
+        """Whether the displayed picture is as high as the stored one is wide."""
+        return self.rotation % 180 == 90
+
+    def resized(self, width: int, height: int) -> "Video":
+        """The same video at another stored size, its pixels' shape such that it displays in the same proportions."""
+        stretch = Fraction(self.width * height, self.height * width)
+        # Rounding to whole, even sides is not worth an odd pixel shape.
+        aspect = self.sample_aspect if abs(stretch - 1) < 0.01 else self.sample_aspect * stretch
+        return replace(self, width=width, height=height, sample_aspect=aspect)

@@ -3,6 +3,10 @@
 import os
 import sys
 
+from rtsr.cli import evaluate as evaluate
+from rtsr.cli import models as models
+from rtsr.cli import presets as presets
+from rtsr.cli import upscale as upscale
 from rtsr.cli.app import app
 from rtsr.errors import RtsrError
 

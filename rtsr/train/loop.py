@@ -37,7 +37,7 @@ def train(
     model = build(recipe.arch, recipe.scale)
     average = build(recipe.arch, recipe.scale)
     if recipe.start:
-        inherit(model, _load(Path(recipe.start))["average"])
+        inherit(model, _load(checkpoint.with_name(f"{recipe.start}.pt"))["average"])
     average.load_state_dict(model.state_dict())
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.lr)
     done = 0

@@ -1,0 +1,139 @@
+"""Upscales pictures and frames with one engine: planes to RGB, pad, run, crop or reduce, back to planes."""
+
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil
+from typing import Self
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from rtsr.card import Card
+from rtsr.colour import from_rgb, to_rgb
+from rtsr.engine import RESAMPLERS
+from rtsr.engine.base import Engine
+from rtsr.engine.onnx import OnnxEngine
+from rtsr.errors import UsageError
+from rtsr.frame import Frame
+from rtsr.resources import cards, network
+from rtsr.scale import parse_scale
+
+DEFAULT_MODEL = "quicksrnet-small"
+ENGINES = ("auto", "onnx", *RESAMPLERS)
+
+
+class Upscaler:
+    """Upscales by `scale` (1 < scale <= 4) with a network or a resampling filter.
+
+    Networks exist at certain scales; for others the next larger one runs and its result is reduced with
+    Lanczos' filter. Use it as a context manager, or call `close`.
+
+        with rtsr.Upscaler(scale=1.5) as upscale:
+            large = upscale(image)
+
+    `model` is a network's name, or an architecture with or without a flavour (`quicksrnet-small-photo`);
+    `engine` is `auto`, `onnx`, `bicubic`, `lanczos` or `fsr`; `threads` bounds ONNX Runtime's threads.
+    Raises UsageError for what does not exist, CardError and EngineError for what cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        scale: float | str | Fraction = 2,
+        *,
+        model: str | None = None,
+        engine: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self.scale = parse_scale(scale if isinstance(scale, str) else str(Fraction(scale).limit_denominator(9999)))
+        self.engine = _open_engine(engine, model, self.scale, threads)
+        self.engine.__enter__()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the engine."""
+        self.engine.__exit__(None, None, None)
+
+    def describe(self) -> str:
+        """The engine and, where there is one, the network that it runs."""
+        name = self.engine.card.name
+        return f"{name} (no network)" if self.engine.card.flavour == "none" else f"{name} (ONNX Runtime, CPU)"
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Upscale an RGB picture, (H, W, 3) uint8, to (round(H * scale), round(W * scale), 3) uint8."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(f"an image is (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        height, width = (round(side * self.scale) for side in image.shape[:2])
+        planar = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)[None] / np.float32(255)
+        large = self._upscale(planar)
+        pixels = (large * 255).round().astype(np.uint8).transpose(1, 2, 0)
+        return _fit(pixels, width, height, "rgb24")
+
+    def frame(self, frame: Frame, width: int, height: int) -> Frame:
+        """Upscale a video frame to `width` x `height`, both even (see `target_size`)."""
+        large = self._upscale(to_rgb(frame.y, frame.u, frame.v, frame.colour))
+        even = large[:, : large.shape[1] // 2 * 2, : large.shape[2] // 2 * 2]
+        y, u, v = from_rgb(even, frame.colour)
+        return replace(
+            frame,
+            y=_fit(y, width, height, "gray8"),
+            u=_fit(u, width // 2, height // 2, "gray8"),
+            v=_fit(v, width // 2, height // 2, "gray8"),
+        )
+
+    def _upscale(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Planar RGB (1, 3, H, W) to (3, H', W'), by the engine's scale or, where that is too small, a power of it."""
+        card = self.engine.card
+        reached = Fraction(1)
+        while reached < self.scale:
+            height, width = (ceil(side * card.scale) for side in rgb.shape[2:])
+            rgb = self.engine.infer(_pad(rgb, card.size_multiple))[:, :, :height, :width]
+            reached *= card.scale
+        return rgb[0]
+
+
+def target_size(width: int, height: int, scale: Fraction) -> tuple[int, int]:
+    """Width and height of a frame upscaled by `scale`: the largest even sides that hold only whole pixels of it."""
+    return ceil(width * scale) // 2 * 2, ceil(height * scale) // 2 * 2
+
+
+def _open_engine(kind: str, model: str | None, scale: Fraction, threads: int | None) -> Engine:
+    if kind not in ENGINES:
+        raise UsageError(f"unknown engine {kind!r}; known: {', '.join(ENGINES)}")
+    if kind in RESAMPLERS:
+        if model is not None:
+            raise UsageError(f"the engine {kind} uses no network; leave out either --engine or --model")
+        return RESAMPLERS[kind](scale)
+    card = choose_card(model or DEFAULT_MODEL, scale)
+    return OnnxEngine(card, network(card), threads)
+
+
+def choose_card(model: str, scale: Fraction) -> Card:
+    """The network of `model` with the smallest scale that reaches `scale`, else the one with the largest."""
+    known = cards()
+    if model in known:
+        return known[model]
+    fitting = [c for c in known.values() if model in (f"{c.arch}-{c.flavour}", c.arch if c.flavour == "capture" else "")]
+    if not fitting:
+        families = sorted({f"{c.arch}-{c.flavour}" for c in known.values()} | {c.arch for c in known.values()})
+        raise UsageError(f"unknown model {model!r}; known: {', '.join(families)}; see: rtsr models")
+    return next((card for card in fitting if card.scale >= scale), fitting[-1])
+
+
+def _pad(rgb: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
+    """`rgb` (N, 3, H, W) with its last rows and columns repeated until both sides are multiples of `multiple`."""
+    down, right = (-side % multiple for side in rgb.shape[2:])
+    return np.pad(rgb, ((0, 0), (0, 0), (0, down), (0, right)), mode="edge") if down or right else rgb
+
+
+def _fit(pixels: NDArray[np.uint8], width: int, height: int, pixel_format: str) -> NDArray[np.uint8]:
+    """`pixels` cropped where rounding made them a little too large, else resized with Lanczos' filter."""
+    if all(0 <= have - want < 2 for have, want in zip(pixels.shape, (height, width), strict=False)):
+        return pixels[:height, :width]
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=pixel_format)
+    return picture.reformat(width, height, interpolation="LANCZOS").to_ndarray()

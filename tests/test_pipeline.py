@@ -1,0 +1,193 @@
+"""Whole files through decode, upscale and encode."""
+
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from rtsr.errors import RtsrError, SinkError, SourceError, UsageError
+from rtsr.pipeline import Job, Progress, run
+from rtsr.sink.pyav import Encoding
+from tests.media import luma, make_video, picture_number, probe
+
+SCALE = Fraction(3, 2)
+
+
+def upscale(source: Path, output: Path, scale: Fraction | None = SCALE, **wishes: object) -> Path:
+    return Path(run(Job(source, output, scale, engine="bicubic", **wishes)).output)  # type: ignore[arg-type]
+
+
+def test_keeps_every_frame_its_time_and_the_sound(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=33, title="a title")
+    before, after = probe(source), probe(upscale(source, tmp_path / "out.mp4"))
+    assert after.size == (96, 72)
+    assert after.frames == 33
+    assert after.seconds == pytest.approx(before.seconds, abs=1e-6)
+    assert (after.audio_packets, after.audio_bytes) == (before.audio_packets, before.audio_bytes)
+    assert after.duration == pytest.approx(before.duration, abs=0.04)
+    assert after.metadata["title"] == "a title"
+    numbers = [picture_number(plane) for plane in luma(tmp_path / "out.mp4")]
+    assert numbers == list(range(33))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_keeps_a_variable_frame_rate(tmp_path: Path, suffix: str) -> None:
+    random = np.random.default_rng(3)
+    ticks = np.cumsum(random.integers(900, 9000, 40)) - 900
+    source = make_video(tmp_path / f"in{suffix}", frames=40, pts=(ticks - ticks[0]).tolist())
+    after = probe(upscale(source, tmp_path / f"out{suffix}"))
+    tick = 1e-3 if suffix == ".mkv" else 1e-5  # Matroska counts milliseconds
+    assert after.seconds == pytest.approx(probe(source).seconds, abs=tick)
+
+
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_keeps_the_rotation(tmp_path: Path, rotation: int) -> None:
+    source = make_video(tmp_path / "in.mp4", rotation=rotation)
+    after = probe(upscale(source, tmp_path / "out.mp4"))
+    assert after.rotation == probe(source).rotation != 0
+    assert after.size == (96, 72)
+
+
+@pytest.mark.parametrize(("matrix", "full"), [("bt709", False), ("bt601", False), ("bt709", True), ("bt2020", False)])
+def test_keeps_the_colour_tags_and_the_colours(tmp_path: Path, matrix: str, full: bool) -> None:
+    source = make_video(tmp_path / "in.mp4", matrix=matrix, full_range=full)
+    output = upscale(source, tmp_path / "out.mp4", encoding=Encoding(crf=4))
+    before, after = probe(source), probe(output)
+    assert (after.matrix, after.full_range) == (before.matrix, full)
+    assert (after.primaries, after.transfer) == (before.primaries, before.transfer)
+    small, large = luma(source)[5], luma(output)[5]
+    assert abs(float(small.mean()) - float(large.mean())) < 1
+
+
+@pytest.mark.parametrize(("lines", "code"), [(72, 6), (720, 1)])
+def test_untagged_colour_is_guessed_from_the_input_and_written_down(tmp_path: Path, lines: int, code: int) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=2, size=(64, lines), matrix=None, audio=False)
+    assert probe(upscale(source, tmp_path / "out.mp4")).matrix == code
+
+
+@pytest.mark.parametrize("size", [(65, 49), (66, 50), (101, 57)])
+def test_odd_sizes_come_out_even(tmp_path: Path, size: tuple[int, int]) -> None:
+    source = make_video(tmp_path / "in.mkv", size=size, codec="ffv1", audio=False)
+    for scale in (SCALE, Fraction(2), Fraction(7, 4)):
+        after = probe(upscale(source, tmp_path / f"{scale.numerator}.mp4", scale))
+        assert after.frames == 20
+        for side, was in zip(after.size, size, strict=True):
+            assert side % 2 == 0 and abs(side - was * scale) <= 2
+
+
+def test_height_counts_displayed_lines(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", size=(64, 48), rotation=90)
+    after = probe(upscale(source, tmp_path / "out.mp4", None, height=96))
+    assert after.size == (96, 72)
+
+
+def test_size_keeps_the_displayed_proportions(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", size=(64, 48))
+    after = probe(upscale(source, tmp_path / "out.mp4", None, size=(128, 72)))
+    assert after.size == (128, 72)
+    assert after.size[0] * after.sample_aspect / after.size[1] == Fraction(64, 48)
+
+
+def test_default_name_says_the_scale_and_stays_in_the_same_kind_of_file(tmp_path: Path) -> None:
+    for name, expected in (("a.mp4", "a_1.5x.mp4"), ("b.mkv", "b_1.5x.mkv"), ("c.mov", "c_1.5x.mov")):
+        report = run(Job(make_video(tmp_path / name, frames=3), scale=SCALE, engine="bicubic"))
+        assert Path(report.output) == tmp_path / expected
+        assert probe(tmp_path / expected).frames == 3
+
+
+def test_a_container_that_cannot_hold_the_encoder_is_replaced_by_default_and_refused_by_name(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.webm", frames=3, codec="libvpx-vp9", audio=False)
+    assert run(Job(source, scale=SCALE, engine="bicubic")).output.endswith("in_1.5x.mp4")
+    with pytest.raises(UsageError, match="cannot hold"):
+        upscale(source, tmp_path / "out.webm")
+
+
+def test_report_counts_what_was_done(tmp_path: Path) -> None:
+    seen: list[int] = []
+    source = make_video(tmp_path / "in.mp4", frames=12)
+    report = run(Job(source, tmp_path / "out.mp4", SCALE, engine="fsr"), lambda progress: seen.append(progress.done))
+    assert seen == list(range(1, 13))
+    assert report.frames == 12 and report.input_size == (64, 48) and report.output_size == (96, 72)
+    assert set(report.stages) == {"decode", "upscale", "encode"}
+    assert all(0 <= stage["p50"] <= stage["p99"] for stage in report.stages.values())
+
+
+def test_an_interrupt_leaves_a_playable_part(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=60)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.done == 25:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Job(source, tmp_path / "out.mp4", SCALE, engine="bicubic"), interrupt)
+    assert probe(tmp_path / "out.partial.mp4").frames == 25
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.partial.mp4"]
+
+
+def test_errors_of_every_stage_reach_the_caller_and_leave_nothing(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=60)
+
+    def fail(_: Progress) -> None:
+        raise SinkError("the disk is full")
+
+    with pytest.raises(SinkError, match="disk is full"):
+        run(Job(source, tmp_path / "out.mp4", SCALE, engine="bicubic"), fail)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+    assert threading.active_count() == 1
+
+
+def test_a_change_of_size_half_way_is_an_error(tmp_path: Path) -> None:
+    joined = tmp_path / "in.ts"
+    parts = [make_video(tmp_path / f"{side}.ts", size=(side, 48), audio=False) for side in (64, 96)]
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with pytest.raises(SourceError, match="size changes"):
+        upscale(joined, tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_file_cut_short_is_an_error(tmp_path: Path) -> None:
+    with av.open(str(make_video(tmp_path / "whole.mp4", frames=90, size=(320, 240)))) as whole:
+        with av.open(str(tmp_path / "fast.mp4"), "w", options={"movflags": "+faststart"}) as fast:
+            streams = {stream.index: fast.add_stream_from_template(stream) for stream in whole.streams}
+            for packet in whole.demux():
+                if packet.dts is not None:
+                    packet.stream = streams[packet.stream.index]
+                    fast.mux(packet)
+    data = (tmp_path / "fast.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
+    with pytest.raises(SourceError, match="cut off"):
+        upscale(tmp_path / "cut.mp4", tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("wishes", [{}, {"scale": SCALE, "height": 96}, {"height": 97}, {"size": (100, 51)}])
+def test_wishes_that_contradict_each_other_are_refused(tmp_path: Path, wishes: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        Job(tmp_path / "in.mp4", **wishes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("height", [48, 40, 194])
+def test_a_height_that_is_no_upscaling_is_refused(tmp_path: Path, height: int) -> None:
+    with pytest.raises(UsageError, match="more than 1 and at most 4"):
+        upscale(make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4", None, height=height)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "match"),
+    [
+        ({"codec": "nothing"}, "unknown encoder"),
+        ({"codec": "aac"}, "encodes audio"),
+        ({"crf": 64}, "between 0"),
+        ({"options": {"nosuch": "1"}}, "no option nosuch"),
+        ({"options": {"preset": "nosuch"}}, "does not accept"),
+    ],
+)
+def test_encodings_that_cannot_be(tmp_path: Path, encoding: dict[str, object], match: str) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=2)
+    with pytest.raises(RtsrError, match=match):
+        upscale(source, tmp_path / "out.mp4", encoding=Encoding(**encoding))  # type: ignore[arg-type]
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
