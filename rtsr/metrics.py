@@ -11,7 +11,8 @@ LUMA = np.array([65.481, 128.553, 24.966]) / 255
 
 def luma(rgb: NDArray) -> NDArray:
     """Y of BT.601, limited range (16..235, unrounded), from 8-bit RGB of shape (H, W, 3); float64."""
-    return 16.0 + rgb.astype(np.float64) @ LUMA
+    # One memory layout: the product's last bit depends on it, and equal pictures must get equal luma.
+    return 16.0 + np.ascontiguousarray(rgb, np.float64) @ LUMA
 
 
 def border(scale: Fraction) -> int:

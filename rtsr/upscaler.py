@@ -9,14 +9,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.card import Card
 from rtsr.colour import from_rgb, to_rgb
 from rtsr.engine import RESAMPLERS
 from rtsr.engine.base import Engine
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.errors import UsageError
 from rtsr.frame import Frame
-from rtsr.resources import cards, network
+from rtsr.resources import find_reaching_card, network
 from rtsr.scale import parse_scale
 
 DEFAULT_MODEL = "quicksrnet-small"
@@ -109,20 +108,8 @@ def _open_engine(kind: str, model: str | None, scale: Fraction, threads: int | N
         if model is not None:
             raise UsageError(f"the engine {kind} uses no network; leave out either --engine or --model")
         return RESAMPLERS[kind](scale)
-    card = choose_card(model or DEFAULT_MODEL, scale)
+    card = find_reaching_card(model or DEFAULT_MODEL, scale)
     return OnnxEngine(card, network(card), threads)
-
-
-def choose_card(model: str, scale: Fraction) -> Card:
-    """The network of `model` with the smallest scale that reaches `scale`, else the one with the largest."""
-    known = cards()
-    if model in known:
-        return known[model]
-    fitting = [c for c in known.values() if model in (f"{c.arch}-{c.flavour}", c.arch if c.flavour == "capture" else "")]
-    if not fitting:
-        families = sorted({f"{c.arch}-{c.flavour}" for c in known.values()} | {c.arch for c in known.values()})
-        raise UsageError(f"unknown model {model!r}; known: {', '.join(families)}; see: rtsr models")
-    return next((card for card in fitting if card.scale >= scale), fitting[-1])
 
 
 def _pad(rgb: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:

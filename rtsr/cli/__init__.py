@@ -4,6 +4,7 @@ import os
 import sys
 
 from rtsr.cli import evaluate as evaluate
+from rtsr.cli import export as export
 from rtsr.cli import models as models
 from rtsr.cli import presets as presets
 from rtsr.cli import upscale as upscale
@@ -20,3 +21,8 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except Exception as error:  # a defect; a person at the keyboard still gets one line
+        if os.environ.get("RTSR_DEBUG") == "1":
+            raise
+        print(f"error: unexpected {error!r}; RTSR_DEBUG=1 shows where; please report it", file=sys.stderr)
+        sys.exit(1)

@@ -68,6 +68,9 @@ class PyAVSink:
             self._container.metadata.update(_portable(source.container.metadata))
             self._container.set_chapters(source.container.chapters())
             self._container.start_encoding()
+        except (av.error.FFmpegError, OSError) as cause:
+            self.abandon()
+            raise SinkError(f"cannot write {path}: {_reason(cause)}") from cause
         except BaseException:
             self.abandon()
             raise
@@ -184,10 +187,10 @@ class PyAVSink:
 
 def check_output(path: Path, source: Path, overwrite: bool) -> None:
     """Raise before any work is done if `path` cannot become the output."""
-    if not path.suffix:
-        raise UsageError(f"the output {path} needs a file type, e.g. {path}.mp4")
     if path.is_dir():
         raise SinkError(f"{path} is a folder; name a file in it with -o")
+    if not path.suffix:
+        raise UsageError(f"the output {path} needs a file type, e.g. {path}.mp4")
     if path.exists() and source.exists() and path.samefile(source):
         raise SinkError(f"{path} is the input itself; name another output with -o")
     if path.exists() and not overwrite:

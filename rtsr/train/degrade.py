@@ -8,7 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtsr.colour import from_rgb, to_rgb
+from rtsr.frame import Colour
 from rtsr.imresize import imresize
+
+BT709 = Colour("bt709")
 
 
 def shrink(image: NDArray, scale: Fraction, how: str) -> NDArray:
@@ -28,7 +32,9 @@ def compress(image: NDArray, crf: int, codec: str, shift: tuple[int, int]) -> ND
     """`image` (H, W, 3, uint8 RGB) after a trip through a phone's encoder, same shape.
 
     Three frames are encoded as 4:2:0 limited-range BT.709, the first two displaced by `shift` (dy, dx)
-    pixels so that the third is predicted with motion, and the third is decoded again.
+    pixels so that the third is predicted with motion, and the third is decoded again. The colours go
+    through `rtsr.colour`, as they do when a capture is upscaled: libswscale's own RGB conversion darkens
+    by about a level, which a network would learn to undo.
     """
     height, width = image.shape[:2]
     padded = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -41,16 +47,14 @@ def compress(image: NDArray, crf: int, codec: str, shift: tuple[int, int]) -> ND
         stream.width, stream.height, stream.pix_fmt = padded.shape[1], padded.shape[0], "yuv420p"
         for step in (2, 1, 0):
             moved = np.roll(padded, (shift[0] * step, shift[1] * step), axis=(0, 1))
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(moved), format="rgb24")
-            frame = frame.reformat(
-                format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation="BICUBIC"
-            )
-            out.mux(stream.encode(frame))
+            planes = from_rgb(np.ascontiguousarray(moved.transpose(2, 0, 1), np.float32) / 255, BT709)
+            stacked = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, padded.shape[1])
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(stacked, format="yuv420p")))
         out.mux(stream.encode())
     buffer.seek(0)
     with av.open(buffer) as back:
         *_, last = back.decode(video=0)
-        rgb = last.reformat(
-            format="rgb24", src_colorspace="ITU709", src_color_range="MPEG", interpolation="BICUBIC"
-        )
-        return rgb.to_ndarray()[:height, :width]
+    y, u, v = np.split(last.to_ndarray().ravel(), np.cumsum([last.width * last.height, last.width * last.height // 4]))
+    half = (last.height // 2, last.width // 2)
+    rgb = to_rgb(y.reshape(last.height, last.width), u.reshape(half), v.reshape(half), BT709)[0]
+    return (rgb * 255).round().astype(np.uint8).transpose(1, 2, 0)[:height, :width]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -131,8 +132,8 @@ def score(model: nn.Module, images: list[tuple[np.ndarray, np.ndarray]], measure
 def _load(path: Path) -> dict:
     try:
         return torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, KeyError) as cause:
-        raise TrainError(f"cannot read the checkpoint {path}: {cause}") from cause
+    except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as cause:
+        raise TrainError(f"cannot read the checkpoint {path}; train it, or remove the damaged file") from cause
 
 
 def _save(path: Path, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:

@@ -1,0 +1,230 @@
+"""Compares ways to write one network as an ONNX graph, and ways to run it: `python -m benchmarks.graph --json FILE`.
+
+All forms give the same picture (this is checked) and run in turns, so that whatever slows the machine slows all
+of them. What was learnt is in docs/decisions/0002-exported-graph.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+from typing import cast
+
+import numpy as np
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from rtsr.export import IR_VERSION, Layer, layers, spread
+from rtsr.models import build
+from rtsr.models.quicksrnet import QuickSRNet
+
+SIZES = ((270, 480), (540, 960))
+WARM_UP = 3
+"""Runs before the first that counts: ONNX Runtime plans its memory in the first and takes it in the second."""
+SETTLE_S = 0.01
+"""Pause after a run that counts as its processor time: threads that spin while they wait show in it."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to write and run a network; the defaults are what rtsr exports and does."""
+
+    clamp: str = "Clip"
+    """Or Relu+Min."""
+    clamp_last: bool = False
+    """Clamp the result behind the shuffle, not in front of it."""
+    shuffle: str = "ConvTranspose"
+    """Or Col2Im, DepthToSpace, or numpy: left to the caller."""
+    head: str = "folded"
+    """At x1.5: the 2x2 convolution with stride 2, or SpaceToDepth and a 1x1 convolution."""
+    bytes_out: bool = False
+    spinning: str = "0"
+    threads: int = 0
+    arena: bool = True
+    fusion: bool = True
+    """All optimisations, including the NCHWc layout; otherwise only the extended ones."""
+    bound: bool = False
+    """Input and output are bound to arrays that are used again."""
+
+
+FORMS = {
+    "exported": Form(),
+    "exported (again)": Form(),
+    "Relu+Min": Form(clamp="Relu+Min"),
+    "clamp after shuffle": Form(clamp_last=True),
+    "DepthToSpace": Form(shuffle="DepthToSpace"),
+    "Col2Im": Form(shuffle="Col2Im"),
+    "shuffled in numpy": Form(shuffle="numpy"),
+    "SpaceToDepth head": Form(head="SpaceToDepth"),
+    "bytes out": Form(bytes_out=True, shuffle="DepthToSpace"),
+    "spinning": Form(spinning="1"),
+    "1 thread": Form(threads=1),
+    "no arena": Form(arena=False),
+    "no NCHWc layout": Form(fusion=False),
+    "bound arrays": Form(bound=True),
+}
+
+
+class Writer:
+    """Collects the nodes of a graph that is one chain."""
+
+    def __init__(self, flow: str) -> None:
+        self.nodes, self.values, self.flow = [], [], flow
+
+    def add(self, op: str, *constants: np.ndarray | np.float32, **attributes: object) -> None:
+        names = [f"value{len(self.values) + i}" for i in range(len(constants))]
+        self.values += [
+            numpy_helper.from_array(np.asarray(value), name) for value, name in zip(constants, names, strict=True)
+        ]
+        result = f"flow{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, [self.flow, *names], [result], **attributes))
+        self.flow = result
+
+    def clamp(self, kind: str, low: float = 0, high: float = 1) -> None:
+        if kind == "Clip":
+            self.add("Clip", np.float32(low), np.float32(high))
+        else:
+            self.add("Relu")
+            self.add("Min", np.float32(high))
+
+
+def write(model: QuickSRNet, form: Form, height: int, width: int) -> bytes:
+    """The ONNX file of `model` in `form` for pictures of height x width."""
+    writer, chain, r = Writer("image"), layers(model), model.shuffle
+    for layer in chain[:-1]:
+        convolve(writer, layer)
+        writer.clamp(form.clamp)
+    last = chain[-1]
+    if form.bytes_out:  # the bias takes the half that makes the cast round
+        last = replace(last, weight=last.weight * np.float32(255), bias=last.bias * np.float32(255) + np.float32(0.5))
+    if form.head == "SpaceToDepth" and last.stride == 2:
+        writer.add("SpaceToDepth", blocksize=2)
+        last = Layer(last.weight.transpose(0, 2, 3, 1).reshape(len(last.weight), -1, 1, 1).copy(), last.bias)
+    convolve(writer, last)
+    if form.bytes_out:
+        writer.clamp(form.clamp, 0, 255.5)
+        writer.add("Cast", to=TensorProto.UINT8)
+    elif not form.clamp_last:
+        writer.clamp(form.clamp)
+    shuffle(writer, form.shuffle, r, height // chain[-1].stride, width // chain[-1].stride)
+    if form.clamp_last:
+        writer.clamp(form.clamp)
+    sort = TensorProto.UINT8 if form.bytes_out else TensorProto.FLOAT
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])
+    result = helper.make_tensor_value_info(writer.flow, sort, ["n", None, "h_out", "w_out"])
+    made = helper.make_graph(writer.nodes, "form", [image], [result], writer.values)
+    opsets = [helper.make_opsetid("", 18)]
+    return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString()
+
+
+def convolve(writer: Writer, layer: Layer) -> None:
+    pad = 1 if layer.weight.shape[-1] == 3 else 0
+    writer.add("Conv", layer.weight, layer.bias, pads=[pad] * 4, strides=[layer.stride] * 2)
+
+
+def shuffle(writer: Writer, kind: str, r: int, height: int, width: int) -> None:
+    """Channels (colour, row, column) of a height x width picture to pixels."""
+    if kind == "DepthToSpace":
+        writer.add(kind, blocksize=r, mode="CRD")
+    elif kind == "ConvTranspose":
+        writer.add("ConvTranspose", spread(r), strides=[r, r], group=3)
+    elif kind == "Col2Im":
+        writer.add("Reshape", np.array([1, 3 * r * r, -1]))
+        writer.add("Col2Im", np.array([height * r, width * r]), np.array([r, r]), strides=[r, r])
+
+
+def runner(model: QuickSRNet, form: Form, image: np.ndarray) -> Callable[[], np.ndarray]:
+    """A function that upscales `image` (1, 3, H, W) in `form`."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = form.threads
+    options.enable_cpu_mem_arena, options.enable_mem_pattern = form.arena, False
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if form.fusion else levels.ORT_ENABLE_EXTENDED
+    options.add_session_config_entry("session.intra_op.allow_spinning", form.spinning)
+    network = write(model, form, *image.shape[2:])
+    session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+
+    def plain() -> np.ndarray:
+        return np.asarray(cast(np.ndarray, session.run(None, {"image": image})[0]))
+
+    def shuffled() -> np.ndarray:
+        flat, r = plain(), model.shuffle
+        h, w = flat.shape[2:]
+        planes, result = flat.reshape(3, r, r, h, w), np.empty((3, h, r, w, r), flat.dtype)
+        for row, column in np.ndindex(r, r):
+            result[:, :, row, :, column] = planes[:, row, column]
+        return result.reshape(1, 3, h * r, w * r)
+
+    if form.bound:
+        result, binding = np.empty_like(plain()), session.io_binding()
+        binding.bind_cpu_input("image", image)
+        name = session.get_outputs()[0].name
+        binding.bind_output(name, "cpu", 0, result.dtype, result.shape, result.ctypes.data)
+        return lambda: session.run_with_iobinding(binding) or result
+    return shuffled if form.shuffle == "numpy" else plain
+
+
+def compare(scale: Fraction, height: int, width: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Wall and processor time of every form; raises SystemExit where one gives another picture."""
+    torch.manual_seed(0)
+    model = build("quicksrnet-small", scale)
+    assert isinstance(model, QuickSRNet)
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, height, width)).astype(np.float32) / np.float32(255)
+    runners = {name: runner(model, form, image) for name, form in FORMS.items()}
+    want = runners["exported"]().copy()
+    for name, run in runners.items():
+        for _ in range(WARM_UP):
+            run()
+        got = run() / np.float32(255) if FORMS[name].bytes_out else run()
+        allowed = 0.51 / 255 if FORMS[name].bytes_out else 1e-5
+        if not np.abs(got - want).max() <= allowed:
+            raise SystemExit(f"error: form {name!r} differs from the exported one by {np.abs(got - want).max():.1e}")
+    walls: dict[str, list[float]] = {name: [] for name in FORMS}
+    works: dict[str, list[float]] = {name: [] for name in FORMS}
+    for _ in range(rounds):
+        for name, run in runners.items():
+            began, worked = time.perf_counter(), time.process_time()
+            run()
+            walls[name].append(1e3 * (time.perf_counter() - began))
+            time.sleep(SETTLE_S)
+            works[name].append(1e3 * (time.process_time() - worked))
+    return {name: summary(walls[name], works[name], works["exported"]) for name in FORMS}
+
+
+def summary(wall_ms: list[float], work_ms: list[float], base_ms: list[float]) -> dict[str, float]:
+    """What is kept of a form's runs. Processor time tells forms apart even on a busy machine; wall time does not."""
+    ratio = median(mine / base for mine, base in zip(work_ms, base_ms, strict=True))
+    return {"wall_ms": median(wall_ms), "work_ms": median(work_ms), "least_work_ms": min(work_ms), "ratio": ratio}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures and the machine's data here")
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.platform()}
+    results = []
+    for height, width in SIZES:
+        for scale in (Fraction(2), Fraction(3, 2)):
+            forms = compare(scale, height, width, options.rounds)
+            results.append({"scale": str(scale), "height": height, "width": width, "forms": forms})
+            print(f"\nQuickSRNet-Small x{float(scale):g}, {width}x{height}")
+            print(f"{'milliseconds':24}{'wall':>8}{'work':>8}{'least':>8}   work of exported")
+            for name, row in forms.items():
+                print(f"{name:24}" + "".join(f"{row[k]:8.1f}" for k in ("wall_ms", "work_ms", "least_work_ms")), end="")
+                print(f"{row['ratio']:8.2f}")
+    if options.json:
+        versions = {"onnxruntime": onnxruntime.__version__, "python": platform.python_version()}
+        options.json.write_text(json.dumps({"machine": machine, "versions": versions, "results": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

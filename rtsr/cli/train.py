@@ -1,0 +1,46 @@
+"""`rtsr train`: a recipe in, a network and its card out."""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtsr.cli.app import app
+from rtsr.errors import TrainError, UsageError, need
+
+
+@app.command("train")
+def train_command(
+    config: Annotated[Path, typer.Option(help="The recipe, a TOML file; see the folder recipes.")],
+    data: Annotated[Path, typer.Option(help="Folder that holds the recipe's image folders.")],
+    runs: Annotated[Path, typer.Option(help="Folder for checkpoints.")] = Path("runs"),
+    folder: Annotated[Path, typer.Option(help="Folder for the finished network and its card.")] = Path("engines"),
+    minutes: Annotated[float | None, typer.Option(help="Stop after this many; the next call goes on.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 2000,
+    threads: Annotated[int | None, typer.Option(min=1, help="Cores to use. Default: all.")] = None,
+) -> None:
+    """Train a network, and at the end export it and score it; a run that was stopped goes on where it was.
+
+    Example: `rtsr train --config recipes/quicksrnet-small-x2-photo.toml --data images`
+    """
+    torch = need("torch", "train")
+    from rtsr.train.recipe import read_recipe
+    from rtsr.train.session import Session
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if not data.is_dir():
+        raise TrainError(f"there is no folder {data}; name the one with the recipe's images with --data")
+    if minutes is not None and minutes <= 0:
+        raise UsageError("minutes must be above 0")
+
+    def log(line: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')}  {line}", file=sys.stderr, flush=True)
+
+    session = Session(read_recipe(config), data, runs, folder, log)
+    session.train(every, minutes)
+    card = session.export(f"rtsr train --config {shlex.quote(str(config))} --data DIR")
+    print(f"{folder / card.name}.onnx: {card.summary}; " + ", ".join(f"{k} {q.psnr:.2f} dB" for k, q in card.quality.items()))

@@ -1,0 +1,20 @@
+"""Scales as people write them."""
+
+import re
+from fractions import Fraction
+
+from rtsr.errors import UsageError
+
+LARGEST = 4
+"""The largest scale that can be asked for."""
+
+
+def parse_scale(text: str) -> Fraction:
+    """The scale in `text`: "2", "1.5", "3/2" or "1.5x"; raises UsageError unless above 1 and at most 4."""
+    plain = text.strip().lower().removeprefix("x").removesuffix("x")
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?|[0-9]{1,4}/[1-9][0-9]{0,3}", plain) is None:
+        raise UsageError(f"{text!r} is not a scale; write it as 2, 1.5 or 3/2")
+    scale = Fraction(plain)
+    if not 1 < scale <= LARGEST:
+        raise UsageError(f"scale {text!r} is out of range; it is above 1 and at most {LARGEST}")
+    return scale

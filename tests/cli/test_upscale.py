@@ -1,0 +1,152 @@
+"""`rtsr upscale` as a person runs it: a process, its output and its exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.media import make_video, probe
+
+
+def rtsr(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from rtsr.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, check=False)
+
+
+def assert_one_error_line(done: subprocess.CompletedProcess[str], status: int, says: str) -> None:
+    assert done.returncode == status, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ") and says in lines[0], done.stderr
+
+
+def test_the_main_job_with_the_default_network(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=9)
+    done = rtsr("upscale", source, "--scale", "1.5", "--report", tmp_path / "report.json")
+    assert done.returncode == 0, done.stderr
+    assert "9 frames, 64x48 to 96x72 with quicksrnet-" in done.stdout
+    assert len(done.stdout.strip().splitlines()) == 1 and done.stderr == ""
+    assert probe(tmp_path / "in_1.5x.mp4").frames == 9
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["frames"] == 9 and report["stages"]["upscale"]["p99"] > 0
+
+
+def test_quiet_prints_nothing(tmp_path: Path) -> None:
+    done = rtsr("upscale", make_video(tmp_path / "in.mp4", frames=3), "--scale", "2", "--engine", "bicubic", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert probe(tmp_path / "in_2x.mp4").size == (128, 96)
+
+
+def test_options_go_before_the_preset(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=3)
+    preset = tmp_path / "mine.toml"
+    preset.write_text('summary = "mine"\nscale = 2\nengine = "bicubic"\ncodec = "libx265"\n[encoder_options]\npreset="fast"\n')
+    done = rtsr("upscale", source, "--preset", preset, "-o", tmp_path / "a.mkv", "--scale", "3/2")
+    assert done.returncode == 0, done.stderr
+    after = probe(tmp_path / "a.mkv")
+    assert (after.size, after.video_codec) == ((96, 72), "hevc")
+
+
+def test_an_existing_output_is_kept_unless_allowed(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=3)
+    output = tmp_path / "out.mp4"
+    output.write_text("precious")
+    wish = ("upscale", source, "-o", output, "--scale", "2", "--engine", "bicubic")
+    assert_one_error_line(rtsr(*wish), 1, "exists already")
+    assert output.read_text() == "precious"
+    assert rtsr(*wish, "--overwrite").returncode == 0
+    assert probe(output).frames == 3
+
+
+def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
+    whole = make_video(folder / "whole.mp4", frames=30).read_bytes()
+    files = {
+        "missing": (folder / "missing.mp4", "does not exist"),
+        "folder": (folder / "folder.mp4", "is a folder"),
+        "text": (folder / "text.mp4", "not a video"),
+        "empty": (folder / "empty.mp4", "is empty"),
+        "truncated": (folder / "truncated.mp4", "cut off"),
+        "picture-less": (folder / "nothing.mkv", "no pictures"),
+        "sound": (folder / "sound.m4a", "no video"),
+    }
+    files["folder"][0].mkdir()
+    files["text"][0].write_text("This is a letter, not a film.\n" * 50)
+    files["empty"][0].touch()
+    files["truncated"][0].write_bytes(whole[: len(whole) // 2])
+    make_pictureless(files["picture-less"][0])
+    make_sound(files["sound"][0])
+    return files
+
+
+def make_pictureless(path: Path) -> None:
+    """A Matroska file that ends where its first cluster begins: its header promises a video stream."""
+    whole = make_video(path, frames=2, audio=False).read_bytes()
+    path.write_bytes(whole[: whole.index(b"\x1f\x43\xb6\x75") + 12])
+
+
+def make_sound(path: Path) -> None:
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("aac", rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 48000
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "text", "empty", "truncated", "picture-less", "sound"])
+def test_bad_inputs_get_one_line_and_leave_nothing(tmp_path: Path, kind: str) -> None:
+    path, says = bad_inputs(tmp_path)[kind]
+    before = sorted(tmp_path.iterdir())
+    assert_one_error_line(rtsr("upscale", path, "--scale", "2", "--engine", "bicubic"), 1, says)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["--scale", "0"], 2, "out of range"),
+        (["--scale", "17"], 2, "out of range"),
+        (["--scale", "much"], 2, "not a scale"),
+        ([], 2, "--scale 1.5"),
+        (["--size", "big"], 2, "not a size"),
+        (["--scale", "2", "--height", "96"], 2, "one of scale, height and size"),
+        (["--scale", "2", "--model", "nothing"], 2, "unknown model"),
+        (["--scale", "2", "--engine", "nothing"], 2, "unknown engine"),
+        (["--scale", "2", "--engine", "fsr", "--model", "quicksrnet-small"], 2, "uses no network"),
+        (["--scale", "2", "--preset", "nothing"], 2, "unknown preset"),
+        (["--scale", "2", "--encoder-option", "slow"], 2, "not an encoder option"),
+        (["--scale", "2", "--codec", "nothing"], 2, "unknown encoder"),
+        (["--scale", "2", "-o", "nofolder/out.mp4"], 1, "does not exist"),
+        (["--scale", "2", "-o", "out"], 2, "file type"),
+        (["--scale", "2", "--engine", "fsr", "-o", "out.txt"], 2, "not a video file type"),
+        (["--scale", "2", "-o", "in.mp4", "--overwrite"], 1, "is the input itself"),
+        (["--scale", "2", "-o", "."], 1, "is a folder"),
+        (["--scale", "2", "--report", "nofolder/report.json"], 1, "does not exist"),
+    ],
+)
+def test_wrong_wishes_get_one_line_and_leave_nothing(
+    tmp_path: Path, arguments: list[str], status: int, says: str
+) -> None:
+    make_video(tmp_path / "in.mp4", frames=2)
+    assert_one_error_line(rtsr("upscale", "in.mp4", *arguments, cwd=tmp_path), status, says)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_an_output_where_nothing_can_be_written(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=2)
+    assert_one_error_line(rtsr("upscale", source, "--scale", "2", "--engine", "bicubic", "-o", "/proc/out.mp4"), 1, "/proc")
+
+
+def test_help_shows_an_example() -> None:
+    done = rtsr("upscale", "--help")
+    assert done.returncode == 0 and "rtsr upscale in.mp4 --scale 1.5" in done.stdout
+
+
+def test_debug_shows_the_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RTSR_DEBUG", "1")
+    done = rtsr("upscale", tmp_path / "missing.mp4", "--scale", "2")
+    assert done.returncode == 1 and "Traceback" in done.stderr

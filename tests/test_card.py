@@ -1,0 +1,102 @@
+"""A card is read strictly, and belongs to one file."""
+
+import dataclasses
+import json
+from fractions import Fraction
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from rtsr.card import Card, Quality, card_as_dict, check_hash, read_card
+from rtsr.errors import CardError
+
+TEXT = """
+name = "small-x1.5"
+arch = "quicksrnet-small"
+scale = "3/2"
+flavour = "capture"
+size_multiple = 2
+radius = 8
+parameters = 22875
+macs_per_pixel = 22000.5
+
+[quality.BSD100]
+psnr = 34
+ssim = 0.93
+images = 100
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "small-x1.5.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_read(tmp_path):
+    card = read_card(write(tmp_path, TEXT))
+    assert (card.name, card.scale, card.size_multiple) == ("small-x1.5", Fraction(3, 2), 2)
+    assert card.macs_per_pixel == 22000.5
+    assert card.quality == {"BSD100": Quality(psnr=34, ssim=0.93, images=100)}
+    assert card.value_max == 1 and card.sha256 == ""
+
+
+def test_dictionary_holds_plain_values(tmp_path):
+    card = read_card(write(tmp_path, TEXT))
+    plain = json.loads(json.dumps(card_as_dict(card)))
+    assert plain["scale"] == "3/2"
+    assert plain["quality"] == {"BSD100": {"psnr": 34, "ssim": 0.93, "images": 100}}
+    assert plain.keys() == {entry.name for entry in dataclasses.fields(Card)}
+
+
+def test_output_side():
+    assert Card("a", "quicksrnet-small", Fraction(3, 2), "capture", size_multiple=2).output_side(720) == 1080
+    assert Card("a", "quicksrnet-small", Fraction(2), "photo").output_side(541) == 1082
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("radius", "radios", "unknown.*radios.*allowed.*radius"),
+        ('name = "small-x1.5"', "", "name"),
+        ('scale = "3/2"', "", "scale"),
+        ('"3/2"', '"3/0"', "ZeroDivision"),
+        ('"3/2"', '"wide"', "wide"),
+        ('"3/2"', '"9"', "between 1 and 8"),
+        ('"3/2"', '"1/2"', "between 1 and 8"),
+        ('"capture"', '"film"', "flavour is capture, photo or none, not 'film'"),
+        ("size_multiple = 2", "size_multiple = 0", "positive"),
+        ("radius = 8", "radius = -1", "not negative"),
+        ("radius = 8", "radius = 8.5", "radius has the wrong type: 8.5"),
+        ("radius = 8", "radius = true", "radius has the wrong type: True"),
+        ('arch = "quicksrnet-small"', "arch = 3", "arch has the wrong type: 3"),
+        ("psnr = 34", 'psnr = "34"', "psnr has the wrong type"),
+        ("psnr = 34", "pnsr = 34", "pnsr"),
+        ("[quality.BSD100]", "[quality]", "damaged"),
+        ("radius = 8", "radius =", "Invalid value"),
+    ],
+)
+def test_damaged_cards_are_refused(tmp_path, old, new, message):
+    assert old in TEXT
+    path = write(tmp_path, TEXT.replace(old, new, 1))
+    with pytest.raises(CardError, match=message) as caught:
+        read_card(path)
+    assert str(path) in str(caught.value) and "reinstall rtsr" in str(caught.value)
+
+
+def test_missing_card_is_a_card_error(tmp_path):
+    with pytest.raises(CardError, match="No such file"):
+        read_card(tmp_path / "none.toml")
+
+
+def test_hash_ties_a_card_to_its_network(tmp_path):
+    network = tmp_path / "a.onnx"
+    network.write_bytes(b"weights")
+    card = Card("a", "quicksrnet-small", Fraction(2), "photo", sha256=sha256(b"weights").hexdigest())
+    check_hash(card, network)
+    network.write_bytes(b"others")
+    with pytest.raises(CardError, match="not the file that its card describes"):
+        check_hash(card, network)
+    with pytest.raises(CardError, match="cannot be read"):
+        check_hash(card, tmp_path / "none.onnx")

@@ -1,0 +1,111 @@
+"""Training learns, resumes exactly and says what is wrong with its files."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rtsr.errors import TrainError
+from rtsr.imresize import imresize
+from rtsr.models import build
+from rtsr.train.crops import Crops, Example
+from rtsr.train.loop import inherit, loss_of, train
+from rtsr.train.recipe import Recipe, read_recipe
+
+RECIPE = Recipe(
+    "tiny", "quicksrnet-small", Fraction(2), "photo", ("photos",), steps=60, batch=4, patch=16, average=0.8
+)
+
+
+@pytest.fixture(scope="module")
+def crops() -> Crops:
+    random = np.random.default_rng(4)
+    highs = [imresize(random.integers(0, 256, (24, 24, 3), np.uint8), 96, 96) for _ in range(3)]
+    return Crops([Example(high, (imresize(high, 48, 48),), 1.0) for high in highs], RECIPE)
+
+
+def error(model: torch.nn.Module, crops: Crops) -> float:
+    low, high = (torch.from_numpy(side) for side in crops.batch(10_000))
+    with torch.inference_mode():
+        return float((model(low) - high).square().mean())
+
+
+@pytest.mark.parametrize("loss", ["l1", "psnr"])
+def test_learns(crops: Crops, tmp_path: Path, loss: str) -> None:
+    lines: list[str] = []
+    recipe = replace(RECIPE, loss=loss)
+    model = train(recipe, crops, tmp_path / "c.pt", lambda model: error(model, crops), lines.append, every=20)
+    assert error(model, crops) < 0.8 * error(build(recipe.arch, recipe.scale), crops)
+    assert len(lines) == 3 and "step 60/60" in lines[-1] and "steps/s" in lines[-1]
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(crops: Crops, tmp_path: Path) -> None:
+    whole = train(RECIPE, crops, tmp_path / "whole.pt", lambda _: 0.0, lambda _: None)
+    stopped = train(RECIPE, crops, tmp_path / "half.pt", lambda _: 0.0, lambda _: None, minutes=1e-9)
+    assert torch.load(tmp_path / "half.pt", weights_only=True)["step"] == 1
+    assert any((a != b).any() for a, b in zip(whole.parameters(), stopped.parameters(), strict=True))
+    resumed = train(RECIPE, crops, tmp_path / "half.pt", lambda _: 0.0, lambda _: None)
+    assert all((a == b).all() for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def test_a_deeper_network_starts_at_the_quality_of_the_shallower() -> None:
+    small = build("quicksrnet-small", Fraction(2))
+    with torch.no_grad():
+        for weights in small.parameters():
+            weights += 0.02 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(1))
+    medium = build("quicksrnet-medium", Fraction(2))
+    inherit(medium, small.state_dict())
+    image = torch.rand(1, 3, 20, 24)
+    torch.testing.assert_close(medium(image), small(image), rtol=0, atol=1e-6)
+
+
+def test_weights_of_another_architecture_are_refused() -> None:
+    with pytest.raises(TrainError, match="another architecture"):
+        inherit(build("quicksrnet-small", Fraction(2)), build("quicksrnet-large", Fraction(2)).state_dict())
+
+
+def test_a_damaged_checkpoint_is_named(crops: Crops, tmp_path: Path) -> None:
+    (tmp_path / "c.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(TrainError, match="cannot read the checkpoint"):
+        train(RECIPE, crops, tmp_path / "c.pt", lambda _: 0.0, lambda _: None)
+
+
+def test_the_losses_vanish_only_at_the_truth() -> None:
+    truth = torch.rand(2, 3, 8, 8)
+    for loss in ("l1", "psnr"):
+        recipe = replace(RECIPE, loss=loss)
+        best = loss_of(truth, truth, recipe)
+        assert best < loss_of(truth + 0.01, truth, recipe) < loss_of(truth + 0.1, truth, recipe)
+
+
+def test_the_learning_rate_is_held_then_falls_to_zero() -> None:
+    recipe = replace(RECIPE, steps=100, hold=0.3, lr=1.0)
+    assert [recipe.lr_at(step) for step in (0, 30)] == [1.0, 1.0]
+    assert recipe.lr_at(65) == pytest.approx(0.5) and recipe.lr_at(100) == pytest.approx(0)
+
+
+def test_shipped_recipes_are_valid() -> None:
+    recipes = [read_recipe(path) for path in Path(__file__).parents[2].glob("recipes/*.toml")]
+    assert len(recipes) >= 8
+    names = {recipe.name for recipe in recipes}
+    assert all(recipe.start in names for recipe in recipes if recipe.start)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("scale = 2", "arch"),
+        ('arch = "quicksrnet-small"\nscale = 2\nflavour = "photo"\nphotos = ["p"]\nspeed = 9', "unknown"),
+        ('arch = "quicksrnet-small"\nscale = 2\nflavour = "film"\nphotos = ["p"]', "flavour"),
+        ('arch = "quicksrnet-small"\nscale = 2\nflavour = "photo"', "images"),
+        ('arch = "quicksrnet-small"\nscale = "3/2"\nflavour = "photo"\nphotos = ["p"]\npatch = 41', "multiple of 2"),
+        ("arch = ", "cannot read"),
+    ],
+)
+def test_wrong_recipes_are_named(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(TrainError, match=says):
+        read_recipe(tmp_path / "r.toml")
