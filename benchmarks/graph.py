@@ -1,7 +1,8 @@
 """Compares ways to write one network as an ONNX graph, and ways to run it: `python -m benchmarks.graph --json FILE`.
 
 All forms give the same picture (this is checked) and run in turns, so that whatever slows the machine slows all
-of them. What was learnt is in docs/decisions/0002-exported-graph.md.
+of them. Processor time ("work") tells them apart even on a busy machine, wall time does not. The findings are in
+docs/decisions/0002-exported-graph.md.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
@@ -28,8 +29,6 @@ from rtsr.models.quicksrnet import QuickSRNet
 SIZES = ((270, 480), (540, 960))
 WARM_UP = 3
 """Runs before the first that counts: ONNX Runtime plans its memory in the first and takes it in the second."""
-SETTLE_S = 0.01
-"""Pause after a run that counts as its processor time: threads that spin while they wait show in it."""
 
 
 @dataclass(frozen=True)
@@ -38,37 +37,27 @@ class Form:
 
     clamp: str = "Clip"
     """Or Relu+Min."""
-    clamp_last: bool = False
-    """Clamp the result behind the shuffle, not in front of it."""
     shuffle: str = "ConvTranspose"
     """Or Col2Im, DepthToSpace, or numpy: left to the caller."""
     head: str = "folded"
     """At x1.5: the 2x2 convolution with stride 2, or SpaceToDepth and a 1x1 convolution."""
     bytes_out: bool = False
-    spinning: str = "0"
     threads: int = 0
-    arena: bool = True
     fusion: bool = True
     """All optimisations, including the NCHWc layout; otherwise only the extended ones."""
-    bound: bool = False
-    """Input and output are bound to arrays that are used again."""
 
 
 FORMS = {
     "exported": Form(),
     "exported (again)": Form(),
     "Relu+Min": Form(clamp="Relu+Min"),
-    "clamp after shuffle": Form(clamp_last=True),
     "DepthToSpace": Form(shuffle="DepthToSpace"),
     "Col2Im": Form(shuffle="Col2Im"),
     "shuffled in numpy": Form(shuffle="numpy"),
     "SpaceToDepth head": Form(head="SpaceToDepth"),
     "bytes out": Form(bytes_out=True, shuffle="DepthToSpace"),
-    "spinning": Form(spinning="1"),
     "1 thread": Form(threads=1),
-    "no arena": Form(arena=False),
     "no NCHWc layout": Form(fusion=False),
-    "bound arrays": Form(bound=True),
 }
 
 
@@ -78,7 +67,7 @@ class Writer:
     def __init__(self, flow: str) -> None:
         self.nodes, self.values, self.flow = [], [], flow
 
-    def add(self, op: str, *constants: np.ndarray | np.float32, **attributes: object) -> None:
+    def add(self, op: str, *constants: np.ndarray | np.float32, **attributes: Any) -> None:
         names = [f"value{len(self.values) + i}" for i in range(len(constants))]
         self.values += [
             numpy_helper.from_array(np.asarray(value), name) for value, name in zip(constants, names, strict=True)
@@ -86,6 +75,10 @@ class Writer:
         result = f"flow{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, [self.flow, *names], [result], **attributes))
         self.flow = result
+
+    def convolve(self, layer: Layer) -> None:
+        pad = 1 if layer.weight.shape[-1] == 3 else 0
+        self.add("Conv", layer.weight, layer.bias, pads=[pad] * 4, strides=[layer.stride] * 2)
 
     def clamp(self, kind: str, low: float = 0, high: float = 1) -> None:
         if kind == "Clip":
@@ -99,7 +92,7 @@ def write(model: QuickSRNet, form: Form, height: int, width: int) -> bytes:
     """The ONNX file of `model` in `form` for pictures of height x width."""
     writer, chain, r = Writer("image"), layers(model), model.shuffle
     for layer in chain[:-1]:
-        convolve(writer, layer)
+        writer.convolve(layer)
         writer.clamp(form.clamp)
     last = chain[-1]
     if form.bytes_out:  # the bias takes the half that makes the cast round
@@ -107,26 +100,19 @@ def write(model: QuickSRNet, form: Form, height: int, width: int) -> bytes:
     if form.head == "SpaceToDepth" and last.stride == 2:
         writer.add("SpaceToDepth", blocksize=2)
         last = Layer(last.weight.transpose(0, 2, 3, 1).reshape(len(last.weight), -1, 1, 1).copy(), last.bias)
-    convolve(writer, last)
+    writer.convolve(last)
     if form.bytes_out:
         writer.clamp(form.clamp, 0, 255.5)
         writer.add("Cast", to=TensorProto.UINT8)
-    elif not form.clamp_last:
+    else:
         writer.clamp(form.clamp)
     shuffle(writer, form.shuffle, r, height // chain[-1].stride, width // chain[-1].stride)
-    if form.clamp_last:
-        writer.clamp(form.clamp)
     sort = TensorProto.UINT8 if form.bytes_out else TensorProto.FLOAT
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])
     result = helper.make_tensor_value_info(writer.flow, sort, ["n", None, "h_out", "w_out"])
     made = helper.make_graph(writer.nodes, "form", [image], [result], writer.values)
-    opsets = [helper.make_opsetid("", 18)]
-    return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString()
-
-
-def convolve(writer: Writer, layer: Layer) -> None:
-    pad = 1 if layer.weight.shape[-1] == 3 else 0
-    writer.add("Conv", layer.weight, layer.bias, pads=[pad] * 4, strides=[layer.stride] * 2)
+    opset = helper.make_opsetid("", 18)
+    return helper.make_model(made, opset_imports=[opset], ir_version=IR_VERSION).SerializeToString()
 
 
 def shuffle(writer: Writer, kind: str, r: int, height: int, width: int) -> None:
@@ -145,15 +131,15 @@ def runner(model: QuickSRNet, form: Form, image: np.ndarray) -> Callable[[], np.
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = form.threads
-    options.enable_cpu_mem_arena, options.enable_mem_pattern = form.arena, False
+    options.enable_mem_pattern = False
     levels = onnxruntime.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if form.fusion else levels.ORT_ENABLE_EXTENDED
-    options.add_session_config_entry("session.intra_op.allow_spinning", form.spinning)
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     network = write(model, form, *image.shape[2:])
     session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
     def plain() -> np.ndarray:
-        return np.asarray(cast(np.ndarray, session.run(None, {"image": image})[0]))
+        return cast(np.ndarray, session.run(None, {"image": image})[0])
 
     def shuffled() -> np.ndarray:
         flat, r = plain(), model.shuffle
@@ -163,12 +149,6 @@ def runner(model: QuickSRNet, form: Form, image: np.ndarray) -> Callable[[], np.
             result[:, :, row, :, column] = planes[:, row, column]
         return result.reshape(1, 3, h * r, w * r)
 
-    if form.bound:
-        result, binding = np.empty_like(plain()), session.io_binding()
-        binding.bind_cpu_input("image", image)
-        name = session.get_outputs()[0].name
-        binding.bind_output(name, "cpu", 0, result.dtype, result.shape, result.ctypes.data)
-        return lambda: session.run_with_iobinding(binding) or result
     return shuffled if form.shuffle == "numpy" else plain
 
 
@@ -194,15 +174,16 @@ def compare(scale: Fraction, height: int, width: int, rounds: int) -> dict[str, 
             began, worked = time.perf_counter(), time.process_time()
             run()
             walls[name].append(1e3 * (time.perf_counter() - began))
-            time.sleep(SETTLE_S)
             works[name].append(1e3 * (time.process_time() - worked))
-    return {name: summary(walls[name], works[name], works["exported"]) for name in FORMS}
-
-
-def summary(wall_ms: list[float], work_ms: list[float], base_ms: list[float]) -> dict[str, float]:
-    """What is kept of a form's runs. Processor time tells forms apart even on a busy machine; wall time does not."""
-    ratio = median(mine / base for mine, base in zip(work_ms, base_ms, strict=True))
-    return {"wall_ms": median(wall_ms), "work_ms": median(work_ms), "least_work_ms": min(work_ms), "ratio": ratio}
+    return {
+        name: {
+            "wall_ms": median(walls[name]),
+            "work_ms": median(works[name]),
+            "least_ms": min(works[name]),
+            "of_exported": median(mine / its for mine, its in zip(works[name], works["exported"], strict=True)),
+        }
+        for name in FORMS
+    }
 
 
 def main() -> None:
@@ -210,20 +191,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures and the machine's data here")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
-    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.platform()}
+    machine = {"cores": os.cpu_count(), "system": platform.platform(), "onnxruntime": onnxruntime.__version__}
     results = []
     for height, width in SIZES:
         for scale in (Fraction(2), Fraction(3, 2)):
             forms = compare(scale, height, width, options.rounds)
             results.append({"scale": str(scale), "height": height, "width": width, "forms": forms})
             print(f"\nQuickSRNet-Small x{float(scale):g}, {width}x{height}")
-            print(f"{'milliseconds':24}{'wall':>8}{'work':>8}{'least':>8}   work of exported")
             for name, row in forms.items():
-                print(f"{name:24}" + "".join(f"{row[k]:8.1f}" for k in ("wall_ms", "work_ms", "least_work_ms")), end="")
-                print(f"{row['ratio']:8.2f}")
+                print(f"{name:20} " + "  ".join(f"{key} {value:6.2f}" for key, value in row.items()))
     if options.json:
-        versions = {"onnxruntime": onnxruntime.__version__, "python": platform.python_version()}
-        options.json.write_text(json.dumps({"machine": machine, "versions": versions, "results": results}, indent=1))
+        options.json.write_text(json.dumps({"machine": machine, "results": results}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """rtsr upscales video and game captures with small neural networks.
 
-    import rtsr
+import rtsr
 
-    rtsr.upscale("in.mp4", scale=1.5)
+rtsr.upscale("in.mp4", scale=1.5)
 
-    with rtsr.Upscaler(scale=2) as upscale:
-        large = upscale(image)  # (H, W, 3) uint8 RGB in and out
+with rtsr.Upscaler(scale=2) as upscale:
+    large = upscale(image)  # (H, W, 3) uint8 RGB in and out
 """
 
 from fractions import Fraction

@@ -100,9 +100,13 @@ def check_hash(card: Card, network: Path) -> None:
     try:
         found = sha256(network.read_bytes()).hexdigest()
     except OSError as cause:
-        raise CardError(f"{card.name}: its network {network} cannot be read ({cause.strerror}); reinstall rtsr") from cause
+        raise CardError(
+            f"{card.name}: its network {network} cannot be read ({cause.strerror}); reinstall rtsr"
+        ) from cause
     if found != card.sha256:
-        raise CardError(f"{card.name}: {network} is not the file that its card describes; reinstall rtsr or export again")
+        raise CardError(
+            f"{card.name}: {network} is not the file that its card describes; reinstall rtsr or export again"
+        )
 
 
 def _expect(value: object, **types: type | tuple[type, ...]) -> None:

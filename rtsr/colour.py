@@ -59,7 +59,7 @@ def _levels(colour: Colour) -> tuple[float, float, float]:
     return (0.0, 255.0, 255.0) if colour.full_range else (16.0, 219.0, 224.0)
 
 
-def _double(plane: NDArray, width: int, height: int, left: bool) -> NDArray[np.float32]:
+def _double(plane: NDArray, width: int, height: int, left: bool) -> NDArray:
     """A chroma plane at luma size, interpolated linearly with its siting, borders repeated."""
     to_chroma = np.array([[0.5, 0, 0.0 if left else -0.25], [0, 0.5, -0.25]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -67,7 +67,7 @@ def _double(plane: NDArray, width: int, height: int, left: bool) -> NDArray[np.f
     return cv2.warpAffine(wide, to_chroma, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _halve(plane: NDArray[np.float32], left: bool) -> NDArray[np.float32]:
+def _halve(plane: NDArray, left: bool) -> NDArray:
     """A plane at half its size: 2x2 means, or on every second column [1 2 1] / 4 across and 2 down."""
     size = (plane.shape[1] // 2, plane.shape[0] // 2)
     centred = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)

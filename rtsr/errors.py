@@ -53,6 +53,4 @@ def need(module: str, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as cause:
-        raise MissingDependency(
-            f"{module} is not usable ({cause}); try: pip install 'rtsr[{extra}]'"
-        ) from cause
+        raise MissingDependency(f"{module} is not usable ({cause}); try: pip install 'rtsr[{extra}]'") from cause

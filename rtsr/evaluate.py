@@ -80,9 +80,7 @@ def upscale(engine: Engine, picture: Picture) -> Picture:
     return np.ascontiguousarray(np.clip(np.floor(result * 255 + 0.5), 0, 255), np.uint8)
 
 
-def pictures(
-    dataset: Path, scale: Fraction, only: tuple[str, ...] = ()
-) -> Iterator[tuple[str, Picture, Picture]]:
+def pictures(dataset: Path, scale: Fraction, only: tuple[str, ...] = ()) -> Iterator[tuple[str, Picture, Picture]]:
     """Name, input and truth of the images of the folder `dataset`, sorted; of all, or of names with one of `only`."""
     if not dataset.is_dir():
         raise SourceError(f"there is no folder {dataset}")

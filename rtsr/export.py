@@ -16,7 +16,7 @@ import onnxruntime
 import tomli_w
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor
+from torch import nn
 
 from rtsr.card import Card, Quality, card_as_dict
 from rtsr.errors import EngineError, TrainError, UsageError
@@ -115,9 +115,7 @@ def export_checkpoint(
 
 def layers(model: QuickSRNet) -> list[Layer]:
     """The convolutions of `model` in order; at x1.5 the head is folded into a 2x2 one with stride 2."""
-    found = [
-        Layer(_array(conv.weight), _array(conv.bias)) for conv in (model.conv_first, *model.conv_mid, model.conv_last)
-    ]
+    found = [_layer(conv) for conv in (model.conv_first, *model.conv_mid, model.conv_last)]
     if model.scale.denominator == 1:
         return found
     head = found[-1]
@@ -167,6 +165,7 @@ def parity(model: QuickSRNet, network: bytes) -> float:
     """Largest difference between `model` and its ONNX form over noise of even sizes, and odd where allowed."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
     step = model.scale.denominator
     random = np.random.default_rng(0)
@@ -199,9 +198,9 @@ def radius(model: QuickSRNet) -> int:
     return farthest
 
 
-def _array(weights: Tensor | None) -> np.ndarray:
-    assert weights is not None
-    return weights.detach().float().numpy()
+def _layer(conv: nn.Module) -> Layer:
+    assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+    return Layer(conv.weight.detach().float().numpy(), conv.bias.detach().float().numpy())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -43,9 +43,7 @@ def ssim(a: NDArray, b: NDArray, peak: float = 255.0) -> float:
     var_a = blur(a * a) - mean_a**2
     var_b = blur(b * b) - mean_b**2
     cov = blur(a * b) - mean_a * mean_b
-    ratio = ((2 * mean_a * mean_b + c1) * (2 * cov + c2)) / (
-        (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
-    )
+    ratio = ((2 * mean_a * mean_b + c1) * (2 * cov + c2)) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
     return float(ratio.mean())
 
 

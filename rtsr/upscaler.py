@@ -123,4 +123,4 @@ def _fit(pixels: NDArray[np.uint8], width: int, height: int, pixel_format: str) 
     if all(0 <= have - want < 2 for have, want in zip(pixels.shape, (height, width), strict=False)):
         return pixels[:height, :width]
     picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=pixel_format)
-    return picture.reformat(width, height, interpolation="LANCZOS").to_ndarray()
+    return picture.reformat(width, height, interpolation="LANCZOS").to_ndarray().astype(np.uint8, copy=False)

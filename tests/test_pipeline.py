@@ -150,13 +150,17 @@ def test_a_change_of_size_half_way_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_file_cut_short_is_an_error(tmp_path: Path) -> None:
-    with av.open(str(make_video(tmp_path / "whole.mp4", frames=90, size=(320, 240)))) as whole:
-        with av.open(str(tmp_path / "fast.mp4"), "w", options={"movflags": "+faststart"}) as fast:
-            streams = {stream.index: fast.add_stream_from_template(stream) for stream in whole.streams}
-            for packet in whole.demux():
-                if packet.dts is not None:
-                    packet.stream = streams[packet.stream.index]
-                    fast.mux(packet)
+    make_video(tmp_path / "whole.mp4", frames=90, size=(320, 240))
+    start_first = {"movflags": "+faststart"}
+    with (
+        av.open(str(tmp_path / "whole.mp4")) as whole,
+        av.open(str(tmp_path / "fast.mp4"), "w", options=start_first) as fast,
+    ):
+        streams = {stream.index: fast.add_stream_from_template(stream) for stream in whole.streams}
+        for packet in whole.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                fast.mux(packet)
     data = (tmp_path / "fast.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
     with pytest.raises(SourceError, match="cut off"):

@@ -43,4 +43,7 @@ def train_command(
     session = Session(read_recipe(config), data, runs, folder, log)
     session.train(every, minutes)
     card = session.export(f"rtsr train --config {shlex.quote(str(config))} --data DIR")
-    print(f"{folder / card.name}.onnx: {card.summary}; " + ", ".join(f"{k} {q.psnr:.2f} dB" for k, q in card.quality.items()))
+    print(
+        f"{folder / card.name}.onnx: {card.summary}; "
+        + ", ".join(f"{k} {q.psnr:.2f} dB" for k, q in card.quality.items())
+    )

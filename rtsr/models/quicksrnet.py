@@ -14,7 +14,7 @@ THREE_HALVES = Fraction(3, 2)
 
 
 class QuickSRNet(nn.Module):
-    """Upscales RGB in [0, 1], shape (N, 3, H, W), by `scale`; the result is clamped to [0, 1].
+    """Upscales RGB in [0, 1], shape (N, 3, H, W), by `scale`, to RGB in [0, 1].
 
     `channels` (f) and `blocks` (m) as in the paper: Small f32 m2, Medium f32 m5, Large f64 m11.
     `scale` is 2, 3, 4 or 3/2. At 3/2 height and width must be even: the features are rearranged to half
@@ -28,9 +28,7 @@ class QuickSRNet(nn.Module):
         self.scale = Fraction(scale)
         self.shuffle = self.scale.numerator
         self.conv_first = nn.Conv2d(3, channels, 3, padding=1)
-        self.conv_mid = nn.ModuleList(
-            nn.Conv2d(channels, channels, 3, padding=1) for _ in range(blocks)
-        )
+        self.conv_mid = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(blocks))
         outputs = 3 * self.shuffle**2
         if self.scale == THREE_HALVES:
             self.conv_last = nn.Conv2d(4 * channels, outputs, 1)
@@ -58,7 +56,9 @@ class QuickSRNet(nn.Module):
         return F.pixel_shuffle(x, self.shuffle)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.features(image)).clamp(0, 1)
+        """The upscaled image; while training it is not clamped, so that what lies beyond white still learns."""
+        image = self.head(self.features(image))
+        return image if self.training else image.clamp(0, 1)
 
     @torch.no_grad()
     def _start_as_nearest(self) -> None:

@@ -8,6 +8,12 @@ from typing import Self
 
 import av
 import numpy as np
+from av.codec.codec import UnknownCodecError
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
 
 from rtsr.errors import SinkError, UsageError
 from rtsr.frame import Frame, Video
@@ -31,7 +37,7 @@ class Encoding:
     def __post_init__(self) -> None:
         try:
             codec = av.Codec(self.codec, "w")
-        except (av.codec.codec.UnknownCodecError, ValueError) as cause:
+        except (UnknownCodecError, ValueError) as cause:
             raise UsageError(
                 f"unknown encoder {self.codec!r}; try libx264, libx265, libsvtav1 or libvpx-vp9"
             ) from cause
@@ -68,7 +74,7 @@ class PyAVSink:
             self._container.metadata.update(_portable(source.container.metadata))
             self._container.set_chapters(source.container.chapters())
             self._container.start_encoding()
-        except (av.error.FFmpegError, OSError) as cause:
+        except (FFmpegError, OSError) as cause:
             self.abandon()
             raise SinkError(f"cannot write {path}: {_reason(cause)}") from cause
         except BaseException:
@@ -92,7 +98,7 @@ class PyAVSink:
             elif item.stream in self._copies:
                 item.packet.stream = self._copies[item.stream]
                 self._container.mux(item.packet)
-        except (av.error.FFmpegError, OSError, ValueError) as cause:
+        except (FFmpegError, OSError, ValueError) as cause:
             raise SinkError(f"cannot write {self.path}: {_reason(cause)}") from cause
 
     def close(self) -> None:
@@ -100,11 +106,11 @@ class PyAVSink:
         try:
             self._container.mux(self._stream.encode())
             self._container.close()
-        except (av.error.FFmpegError, OSError, ValueError) as cause:
+        except (FFmpegError, OSError, ValueError) as cause:
             raise SinkError(f"cannot write {self.path}: {_reason(cause)}") from cause
 
     def check(self) -> None:
-        """Read the completed file back; raise SinkError unless frames, duration, size and tags are as they should be."""
+        """Read the completed file back; raise SinkError unless frames, duration, size and tags are as meant."""
         video, seconds = self.video, float((self._span[1] - self._span[0]) * self.video.time_base)
         with PyAVSource(self.part) as written:
             got = written.video
@@ -113,8 +119,8 @@ class PyAVSink:
         wanted = (video.width, video.height, video.colour.matrix, video.colour.full_range, video.rotation)
         if frames != self.frames or tags != wanted or abs(found_seconds - seconds) > max(0.1, 0.001 * seconds):
             raise SinkError(
-                f"{self.path} was not kept, as it differs from what was meant: {frames} of {self.frames} frames, "
-                f"{found_seconds:.2f} of {seconds:.2f} s, {tags} for {wanted}; another --codec or file type may do better"
+                f"{self.path} was not kept, as it differs from what was meant: {frames} of {self.frames} "
+                f"frames, {found_seconds:.2f} of {seconds:.2f} s, {tags} for {wanted}; try another --codec or file type"
             )
 
     def finish(self, path: Path | None = None) -> None:
@@ -128,12 +134,12 @@ class PyAVSink:
         """Remove what was not given a name; does nothing after `finish`."""
         try:
             self._container.close()
-        except (av.error.FFmpegError, OSError, ValueError):
+        except (FFmpegError, OSError, ValueError):
             pass  # The file is thrown away: that its end cannot be written no longer matters.
         finally:
             self.part.unlink(missing_ok=True)
 
-    def _add_video(self, encoding: Encoding) -> av.VideoStream:
+    def _add_video(self, encoding: Encoding) -> VideoStream:
         video = self.video
         wanted = av.Codec(encoding.codec, "w").canonical_name
         if wanted not in self._container.supported_codecs and self._container.format.name != "mpegts":
@@ -141,7 +147,7 @@ class PyAVSink:
         options = encoding.as_options()
         stream = self._container.add_stream(encoding.codec, rate=video.rate or 25, options=options)
         context = stream.codec_context
-        assert isinstance(stream, av.VideoStream) and isinstance(context, av.VideoCodecContext)
+        assert isinstance(stream, VideoStream) and isinstance(context, VideoCodecContext)
         stream.width, stream.height, stream.pix_fmt = video.width, video.height, "yuv420p"
         stream.time_base = context.time_base = video.time_base
         context.sample_aspect_ratio = video.sample_aspect
@@ -155,7 +161,7 @@ class PyAVSink:
             context.codec_tag = "hvc1"  # Apple's players ignore FFmpeg's default, hev1.
         try:
             context.open()
-        except (av.error.FFmpegError, ValueError) as cause:
+        except (FFmpegError, ValueError) as cause:
             raise SinkError(
                 f"{encoding.codec} does not accept {video.width}x{video.height} with {options} "
                 f"({_reason(cause)}); check --crf and --encoder-option"
@@ -164,12 +170,12 @@ class PyAVSink:
             raise UsageError(f"{encoding.codec} has no option {unknown}; see: ffmpeg -h encoder={encoding.codec}")
         return stream
 
-    def _add_copies(self, source: PyAVSource) -> dict[int, av.stream.Stream]:
+    def _add_copies(self, source: PyAVSource) -> dict[int, Stream]:
         copies = {}
         for stream in source.others:
             try:
                 copies[stream.index] = self._container.add_stream_from_template(stream)
-            except (av.error.FFmpegError, ValueError):
+            except (FFmpegError, ValueError):
                 what = f"{stream.type} stream {stream.index} ({stream.codec_context.name})"
                 self.notes.append(f"{what} does not fit into {self.path.suffix} and was left out; .mkv holds it")
         return copies
@@ -177,7 +183,7 @@ class PyAVSink:
     def _picture(self, frame: Frame) -> av.VideoFrame:
         picture = av.VideoFrame(self.video.width, self.video.height, "yuv420p")
         for plane, pixels in zip(picture.planes, (frame.y, frame.u, frame.v), strict=True):
-            rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # pyright: ignore[reportArgumentType]
+            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
             rows[: plane.height, : plane.width] = pixels
         picture.pts, picture.duration, picture.time_base = frame.pts, frame.duration, self.video.time_base
         picture.colorspace = CODE_POINTS[self.video.colour.matrix]
@@ -217,11 +223,11 @@ def holding_suffix(source: PyAVSource, encoding: Encoding) -> str:
     return ".mkv"
 
 
-def _create(part: Path, path: Path) -> av.container.OutputContainer:
+def _create(part: Path, path: Path) -> OutputContainer:
     options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov", ".m4v") else {}
     try:
         return av.open(str(part), "w", options=options)
-    except (av.error.FFmpegError, OSError, ValueError) as cause:
+    except (FFmpegError, OSError, ValueError) as cause:
         raise UsageError(f"{path}: {path.suffix!r} is not a video file type; try .mp4 or .mkv") from cause
 
 

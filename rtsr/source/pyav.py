@@ -8,6 +8,11 @@ from typing import Self
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError, InvalidDataError
+from av.stream import Disposition, Stream
+from av.video.plane import VideoPlane
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from rtsr.errors import SourceError
@@ -74,11 +79,13 @@ class PyAVSource:
 
     def measure(self) -> tuple[int, float]:
         """Number of pictures and the seconds from the first to the end of the last, without decoding them."""
+        starts, ends = [], []
         with _open(self.path) as container:
-            packets = [packet for packet in container.demux(video=0) if packet.pts is not None]
-        spans = [(packet.pts, packet.pts + (packet.duration or 0)) for packet in packets]
-        starts, ends = zip(*spans, strict=True)
-        return len(spans), float((max(ends) - min(starts)) * self.video.time_base)
+            for packet in container.demux(video=0):
+                if packet.pts is not None:
+                    starts.append(packet.pts)
+                    ends.append(packet.pts + (packet.duration or 0))
+        return len(starts), float((max(ends, default=0) - min(starts, default=0)) * self.video.time_base)
 
     def _read_first(self) -> av.VideoFrame:
         for item in self._decoded:
@@ -97,9 +104,9 @@ class PyAVSource:
                     continue
                 try:
                     yield from self._stream.decode(packet)
-                except av.error.InvalidDataError:
+                except InvalidDataError:
                     damaged += 1
-        except av.error.FFmpegError as cause:
+        except FFmpegError as cause:
             raise SourceError(f"{self.path}: reading failed ({cause.strerror}); is the file complete?") from cause
         if damaged:
             self.notes.append(f"{damaged} damaged video packets were left out, as a player would")
@@ -150,7 +157,7 @@ class _Clock:
         return pts, duration
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def _open(path: Path) -> InputContainer:
     if not path.exists():
         raise SourceError(f"{path} does not exist; check the name")
     if path.is_dir():
@@ -161,12 +168,12 @@ def _open(path: Path) -> av.container.InputContainer:
         return av.open(str(path))
     except PermissionError as cause:
         raise SourceError(f"{path} may not be read; change its permissions") from cause
-    except (av.error.FFmpegError, OSError, ValueError) as cause:
+    except (FFmpegError, OSError, ValueError) as cause:
         raise SourceError(f"{path} is not a video that can be read, or it is cut off; does it play?") from cause
 
 
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    pictures = av.stream.Disposition.attached_pic
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    pictures = Disposition.attached_pic
     for stream in container.streams.video:
         if not stream.disposition & pictures:
             if stream.codec_context is None:
@@ -176,11 +183,11 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     raise SourceError(f"{path} has no video stream (it has {found}); name a file with video")
 
 
-def _copyable(stream: av.stream.Stream) -> bool:
+def _copyable(stream: Stream) -> bool:
     return stream.type in ("audio", "subtitle") and stream.codec_context is not None
 
 
-def _describe(stream: av.VideoStream, first: av.VideoFrame) -> Video:
+def _describe(stream: VideoStream, first: av.VideoFrame) -> Video:
     assert stream.time_base is not None
     code = int(first.colorspace)
     matrix = MATRICES.get(code, "bt709" if first.height >= 720 else "bt601")
@@ -201,11 +208,11 @@ def _describe(stream: av.VideoStream, first: av.VideoFrame) -> Video:
     )
 
 
-def _estimate(stream: av.VideoStream) -> int:
+def _estimate(stream: VideoStream) -> int:
     seconds = None
     if stream.duration is not None and stream.time_base is not None:
         seconds = stream.duration * stream.time_base
-    elif isinstance(stream.container.duration, int):
+    elif isinstance(stream.container, InputContainer) and stream.container.duration is not None:
         seconds = Fraction(stream.container.duration, av.time_base)
     return round(seconds * stream.average_rate) if seconds and stream.average_rate else 0
 
@@ -226,9 +233,7 @@ def _to_planar_420(picture: av.VideoFrame, colour: Colour) -> av.VideoFrame:
     )
 
 
-def _pixels(plane: av.video.plane.VideoPlane) -> NDArray[np.uint8]:
+def _pixels(plane: VideoPlane) -> NDArray[np.uint8]:
     """A view of the plane's pixels, (H, W), that keeps the decoder's buffer alive."""
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # pyright: ignore[reportArgumentType]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return rows[: plane.height, : plane.width]
-
-

@@ -6,6 +6,7 @@ from fractions import Fraction
 import av
 import cv2
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from rtsr.colour import from_rgb, to_rgb
@@ -44,15 +45,16 @@ def compress(image: NDArray, crf: int, codec: str, shift: tuple[int, int]) -> ND
         options["x265-params"] = "log-level=none"
     with av.open(buffer, "w", format="matroska") as out:
         stream = out.add_stream(codec, rate=30, options=options)
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = padded.shape[1], padded.shape[0], "yuv420p"
         for step in (2, 1, 0):
             moved = np.roll(padded, (shift[0] * step, shift[1] * step), axis=(0, 1))
-            planes = from_rgb(np.ascontiguousarray(moved.transpose(2, 0, 1), np.float32) / 255, BT709)
+            planes = from_rgb(np.ascontiguousarray(moved.transpose(2, 0, 1), np.float32) / np.float32(255), BT709)
             stacked = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, padded.shape[1])
             out.mux(stream.encode(av.VideoFrame.from_ndarray(stacked, format="yuv420p")))
         out.mux(stream.encode())
     buffer.seek(0)
-    with av.open(buffer) as back:
+    with av.open(buffer, "r") as back:
         *_, last = back.decode(video=0)
     y, u, v = np.split(last.to_ndarray().ravel(), np.cumsum([last.width * last.height, last.width * last.height // 4]))
     half = (last.height // 2, last.width // 2)

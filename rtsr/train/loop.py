@@ -57,7 +57,7 @@ def train(
         asked = time.monotonic()
         low, high = (torch.from_numpy(side) for side in crops.batch(step))
         waiting += time.monotonic() - asked
-        result = model.head(model.features(low.to(memory_format=torch.channels_last)))
+        result = model(low.to(memory_format=torch.channels_last))
         loss = loss_of(result, high, recipe)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

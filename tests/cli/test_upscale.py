@@ -44,7 +44,9 @@ def test_quiet_prints_nothing(tmp_path: Path) -> None:
 def test_options_go_before_the_preset(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=3)
     preset = tmp_path / "mine.toml"
-    preset.write_text('summary = "mine"\nscale = 2\nengine = "bicubic"\ncodec = "libx265"\n[encoder_options]\npreset="fast"\n')
+    preset.write_text(
+        'summary = "mine"\nscale = 2\nengine = "bicubic"\ncodec = "libx265"\n[encoder_options]\npreset="fast"\n'
+    )
     done = rtsr("upscale", source, "--preset", preset, "-o", tmp_path / "a.mkv", "--scale", "3/2")
     assert done.returncode == 0, done.stderr
     after = probe(tmp_path / "a.mkv")
@@ -138,7 +140,9 @@ def test_wrong_wishes_get_one_line_and_leave_nothing(
 
 def test_an_output_where_nothing_can_be_written(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=2)
-    assert_one_error_line(rtsr("upscale", source, "--scale", "2", "--engine", "bicubic", "-o", "/proc/out.mp4"), 1, "/proc")
+    assert_one_error_line(
+        rtsr("upscale", source, "--scale", "2", "--engine", "bicubic", "-o", "/proc/out.mp4"), 1, "/proc"
+    )
 
 
 def test_help_shows_an_example() -> None:

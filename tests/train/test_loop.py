@@ -15,9 +15,7 @@ from rtsr.train.crops import Crops, Example
 from rtsr.train.loop import inherit, loss_of, train
 from rtsr.train.recipe import Recipe, read_recipe
 
-RECIPE = Recipe(
-    "tiny", "quicksrnet-small", Fraction(2), "photo", ("photos",), steps=60, batch=4, patch=16, average=0.8
-)
+RECIPE = Recipe("tiny", "quicksrnet-small", Fraction(2), "photo", ("photos",), steps=60, batch=4, patch=16, average=0.8)
 
 
 @pytest.fixture(scope="module")
