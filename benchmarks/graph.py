@@ -7,8 +7,6 @@ docs/decisions/0002-exported-graph.md.
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +20,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.machine import machine
 from rtsr.export import IR_VERSION, Layer, layers, spread
 from rtsr.models import build
 from rtsr.models.quicksrnet import QuickSRNet
@@ -42,7 +41,6 @@ class Form:
     head: str = "folded"
     """At x1.5: the 2x2 convolution with stride 2, or SpaceToDepth and a 1x1 convolution."""
     bytes_out: bool = False
-    threads: int = 0
     fusion: bool = True
     """All optimisations, including the NCHWc layout; otherwise only the extended ones."""
 
@@ -56,7 +54,6 @@ FORMS = {
     "shuffled in numpy": Form(shuffle="numpy"),
     "SpaceToDepth head": Form(head="SpaceToDepth"),
     "bytes out": Form(bytes_out=True, shuffle="DepthToSpace"),
-    "1 thread": Form(threads=1),
     "no NCHWc layout": Form(fusion=False),
 }
 
@@ -80,9 +77,9 @@ class Writer:
         pad = 1 if layer.weight.shape[-1] == 3 else 0
         self.add("Conv", layer.weight, layer.bias, pads=[pad] * 4, strides=[layer.stride] * 2)
 
-    def clamp(self, kind: str, low: float = 0, high: float = 1) -> None:
+    def clamp(self, kind: str, high: float = 1) -> None:
         if kind == "Clip":
-            self.add("Clip", np.float32(low), np.float32(high))
+            self.add("Clip", np.float32(0), np.float32(high))
         else:
             self.add("Relu")
             self.add("Min", np.float32(high))
@@ -102,7 +99,7 @@ def write(model: QuickSRNet, form: Form, height: int, width: int) -> bytes:
         last = Layer(last.weight.transpose(0, 2, 3, 1).reshape(len(last.weight), -1, 1, 1).copy(), last.bias)
     writer.convolve(last)
     if form.bytes_out:
-        writer.clamp(form.clamp, 0, 255.5)
+        writer.clamp(form.clamp, 255.5)
         writer.add("Cast", to=TensorProto.UINT8)
     else:
         writer.clamp(form.clamp)
@@ -111,7 +108,7 @@ def write(model: QuickSRNet, form: Form, height: int, width: int) -> bytes:
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])
     result = helper.make_tensor_value_info(writer.flow, sort, ["n", None, "h_out", "w_out"])
     made = helper.make_graph(writer.nodes, "form", [image], [result], writer.values)
-    opset = helper.make_opsetid("", 18)
+    opset = helper.make_opsetid("", 18)  # the first with Col2Im
     return helper.make_model(made, opset_imports=[opset], ir_version=IR_VERSION).SerializeToString()
 
 
@@ -130,10 +127,9 @@ def runner(model: QuickSRNet, form: Form, image: np.ndarray) -> Callable[[], np.
     """A function that upscales `image` (1, 3, H, W) in `form`."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = form.threads
     options.enable_mem_pattern = False
-    levels = onnxruntime.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if form.fusion else levels.ORT_ENABLE_EXTENDED
+    if not form.fusion:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     network = write(model, form, *image.shape[2:])
     session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
@@ -142,11 +138,10 @@ def runner(model: QuickSRNet, form: Form, image: np.ndarray) -> Callable[[], np.
         return cast(np.ndarray, session.run(None, {"image": image})[0])
 
     def shuffled() -> np.ndarray:
-        flat, r = plain(), model.shuffle
-        h, w = flat.shape[2:]
-        planes, result = flat.reshape(3, r, r, h, w), np.empty((3, h, r, w, r), flat.dtype)
+        (_, _, h, w), r = (flat := plain()).shape, model.shuffle
+        result = np.empty((3, h, r, w, r), flat.dtype)
         for row, column in np.ndindex(r, r):
-            result[:, :, row, :, column] = planes[:, row, column]
+            result[:, :, row, :, column] = flat.reshape(3, r, r, h, w)[:, row, column]
         return result.reshape(1, 3, h * r, w * r)
 
     return shuffled if form.shuffle == "numpy" else plain
@@ -165,10 +160,9 @@ def compare(scale: Fraction, height: int, width: int, rounds: int) -> dict[str, 
             run()
         got = run() / np.float32(255) if FORMS[name].bytes_out else run()
         allowed = 0.51 / 255 if FORMS[name].bytes_out else 1e-5
-        if not np.abs(got - want).max() <= allowed:
-            raise SystemExit(f"error: form {name!r} differs from the exported one by {np.abs(got - want).max():.1e}")
-    walls: dict[str, list[float]] = {name: [] for name in FORMS}
-    works: dict[str, list[float]] = {name: [] for name in FORMS}
+        if not (off := np.abs(got - want).max()) <= allowed:
+            raise SystemExit(f"error: {name} differs from what is exported by {off:.1e}")
+    walls, works = ({name: [] for name in FORMS} for _ in range(2))
     for _ in range(rounds):
         for name, run in runners.items():
             began, worked = time.perf_counter(), time.process_time()
@@ -191,7 +185,6 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures and the machine's data here")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
-    machine = {"cores": os.cpu_count(), "system": platform.platform(), "onnxruntime": onnxruntime.__version__}
     results = []
     for height, width in SIZES:
         for scale in (Fraction(2), Fraction(3, 2)):
@@ -201,7 +194,7 @@ def main() -> None:
             for name, row in forms.items():
                 print(f"{name:20} " + "  ".join(f"{key} {value:6.2f}" for key, value in row.items()))
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine, "results": results}, indent=1))
+        options.json.write_text(json.dumps({"machine": machine(), "results": results}, indent=1))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from rtsr.train.recipe import Recipe
 
 OPSET = 17
 IR_VERSION = 8
-"""Old enough for every ONNX Runtime since 1.13 and for TensorRT 8."""
+"""What goes with opset 17; every supported ONNX Runtime reads it."""
 TOLERANCE = 1e-4
 """Largest difference from PyTorch that is allowed, white being 1."""
 
