@@ -30,8 +30,8 @@ def test_every_scale_gives_the_size_asked_for_and_the_same_picture(
     assert large.shape == (round(height * factor), round(width * factor), 3) and large.dtype == np.uint8
     wanted = imresize(image, *large.shape[:2]).astype(int)
     inner = slice(8, -8)
-    assert np.abs(large.astype(int) - wanted)[inner, inner].mean() < 4
-    assert np.abs(large.astype(int) - wanted)[inner, inner].mean((0, 1)).max() < 4
+    assert np.abs(large.astype(int) - wanted)[inner, inner].mean() < 7  # FSR sharpens
+    assert np.abs((large.astype(int) - wanted)[inner, inner].mean((0, 1))).max() < 2
 
 
 @pytest.mark.parametrize("scale", ["1.5", "2"])
@@ -60,8 +60,13 @@ def test_a_frame_comes_out_at_the_size_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("size", "scale", "expected"),
-    [((854, 480), "3/2", (1280, 720)), ((853, 481), "3/2", (1280, 722)), ((65, 49), "2", (130, 98)), ((65, 49), "7/4", (114, 86))],
-)  # fmt: skip
+    [
+        ((854, 480), "3/2", (1280, 720)),
+        ((853, 481), "3/2", (1280, 722)),
+        ((65, 49), "2", (130, 98)),
+        ((65, 49), "7/4", (114, 86)),
+    ],
+)
 def test_target_sizes_are_even(size: tuple[int, int], scale: str, expected: tuple[int, int]) -> None:
     assert target_size(*size, Fraction(scale)) == expected
 

@@ -7,6 +7,7 @@ from rtsr.cli import evaluate as evaluate
 from rtsr.cli import export as export
 from rtsr.cli import models as models
 from rtsr.cli import presets as presets
+from rtsr.cli import train as train
 from rtsr.cli import upscale as upscale
 from rtsr.cli.app import app
 from rtsr.errors import RtsrError

@@ -41,7 +41,9 @@ def train_command(
         print(f"{time.strftime('%H:%M:%S')}  {line}", file=sys.stderr, flush=True)
 
     session = Session(read_recipe(config), data, runs, folder, log)
-    session.train(every, minutes)
+    if not session.train(every, minutes):
+        print(f"stopped after {minutes:g} minutes; the same command goes on from {session.checkpoint}")
+        return
     card = session.export(f"rtsr train --config {shlex.quote(str(config))} --data DIR")
     print(
         f"{folder / card.name}.onnx: {card.summary}; "

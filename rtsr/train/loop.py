@@ -28,11 +28,12 @@ def train(
     log: Callable[[str], None],
     every: int = 2000,
     minutes: float | None = None,
-) -> nn.Module:
+) -> bool:
     """Train, from `checkpoint` if it exists, until the last step or until `minutes` have passed.
 
-    `checkpoint` is rewritten every `every` steps. Returns the network with averaged weights.
-    Batch n is the same in every run, so a resumed run equals an uninterrupted one.
+    `checkpoint` is rewritten every `every` steps and holds the network, its averaged weights, the optimiser's
+    state and the step. Batch n is the same in every run, so a resumed run equals an uninterrupted one.
+    `evaluate` scores the averaged network for the log. Returns whether the last step was reached.
     """
     torch.manual_seed(recipe.seed)
     model = build(recipe.arch, recipe.scale)
@@ -73,9 +74,9 @@ def train(
                 f"step {step + 1}/{recipe.steps}  loss {loss.item():.5f}  {evaluate(average):.3f} dB  "
                 f"{rate:.1f} steps/s  {share:.1%} waiting for data"
             )
-        if late:
-            break
-    return average
+        if late and not last:
+            return False
+    return True
 
 
 def loss_of(result: Tensor, truth: Tensor, recipe: Recipe) -> Tensor:

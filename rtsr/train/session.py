@@ -35,8 +35,11 @@ class Session:
     def checkpoint(self) -> Path:
         return self.runs / f"{self.recipe.name}.pt"
 
-    def train(self, every: int, minutes: float | None) -> None:
-        """Train until the recipe's last step, or for `minutes`; resumes from the run's checkpoint."""
+    def train(self, every: int, minutes: float | None) -> bool:
+        """Train until the recipe's last step, or for `minutes`; resumes from the run's checkpoint.
+
+        Returns whether the last step was reached.
+        """
         recipe = self.recipe
         self.log(f"loading images from {self.data}")
         crops = Crops(load_examples(recipe, self.data), recipe)
@@ -47,7 +50,8 @@ class Session:
         def validate(model) -> float:
             return score(model, images, lambda result, truth: compare(result, truth, crop)[0])
 
-        train(recipe, crops, self.checkpoint, validate if images else lambda _: float("nan"), self.log, every, minutes)
+        measure = validate if images else lambda _: float("nan")
+        return train(recipe, crops, self.checkpoint, measure, self.log, every, minutes)
 
     def export(self, command: str) -> Card:
         """Export the checkpoint, score the exported network on the data sets of its flavour, and write its card."""
