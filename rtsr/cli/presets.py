@@ -60,6 +60,6 @@ def _table(found: dict[str, Preset]) -> Table:
         table.add_column(title, no_wrap=True)
     table.add_column("for")
     for name, preset in found.items():
-        size = f"x{preset.scale}" if preset.scale else f"{preset.height} lines" if preset.height else "-"
+        size = f"x{float(preset.scale):g}" if preset.scale else f"{preset.height} lines" if preset.height else "-"
         table.add_row(name, size, preset.model or preset.engine or "-", preset.summary)
     return table

@@ -20,7 +20,7 @@ def test_table_lists_every_preset(capsys, monkeypatch):
     assert run("presets") == 0
     shown = capsys.readouterr().out
     assert [name for name in preset_names() if name not in shown] == []
-    assert "quicksrnet-small" in shown and "x3/2" in shown
+    assert "quicksrnet-small" in shown and "x1.5" in shown
 
 
 def test_json_holds_every_field(capsys):
