@@ -79,6 +79,8 @@ class Video:
     """Expected number of frames; 0 where unknown."""
     sample_aspect: Fraction = Fraction(1)
     """Width over height of one pixel as displayed."""
+    matrix: int = 2
+    """Matrix coefficients that the output is tagged with, H.273 code point."""
     primaries: int = 2
     """Colour primaries, H.273 code point (2: unspecified)."""
     transfer: int = 2
@@ -86,7 +88,7 @@ class Video:
     display_matrix: tuple[int, ...] | None = None
     """The container's 3x3 display matrix, row by row, in its 16.16 and 2.30 fixed point; None: none."""
     rotation: int = 0
-    """Degrees counter-clockwise that the display matrix turns the picture by."""
+    """Degrees counter-clockwise that the display matrix turns the picture by, any flip left aside."""
 
     @property
     def sideways(self) -> bool:

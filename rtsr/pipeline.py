@@ -4,6 +4,7 @@ The only module that owns threads. Queues between them are bounded; the first er
 """
 
 import time
+from array import array
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ import numpy as np
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
 from rtsr.scale import LARGEST
-from rtsr.sink.pyav import Encoding, PyAVSink, check_output, holding_suffix
+from rtsr.sink.names import check_output
+from rtsr.sink.pyav import Encoding, PyAVSink, holding_suffix
 from rtsr.source.pyav import Copied, PyAVSource
 from rtsr.upscaler import Upscaler, target_size
 
@@ -41,7 +43,7 @@ class Job:
     height: int | None = None
     """Lines of the picture as displayed."""
     size: tuple[int, int] | None = None
-    """Width and height of the picture as displayed."""
+    """Width and height in pixels, of the picture turned as displayed. Proportions stay: pixels may not be square."""
     model: str | None = None
     engine: str = "auto"
     threads: int | None = None
@@ -63,7 +65,7 @@ class Progress:
     """Expected number of frames; 0 where unknown."""
     done: int = 0
     """Frames encoded."""
-    seconds: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
+    seconds: dict[str, array] = field(default_factory=lambda: {stage: array("f") for stage in STAGES})
     """Wall time of every frame in every stage."""
 
 
@@ -86,15 +88,15 @@ class Report:
     stages: dict[str, dict[str, float]]
     """Milliseconds a frame per stage: mean, p50, p95, p99."""
     notes: tuple[str, ...]
-    """What differs from a plain copy: streams left out, damaged packets."""
+    """What differs from the input beyond its size: streams left out, bits or chroma reduced, damaged packets."""
 
 
 def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
     """Do `job` and report; `watch` is called after every frame, in the calling thread.
 
     Nothing is left under the output's name unless all of it was written and checked. After Ctrl-C what was
-    done so far is kept beside it as a playable `NAME.partial.TYPE`, and KeyboardInterrupt goes on to the caller.
-    Raises SourceError, SinkError, EngineError, CardError and UsageError.
+    done so far is kept beside it as a playable `NAME.partial.TYPE`, and KeyboardInterrupt goes on to the caller,
+    saying so. Raises SourceError, SinkError, EngineError, CardError and UsageError.
     """
     began, cpu_began = time.perf_counter(), time.process_time()
     if job.output is not None:
@@ -102,29 +104,23 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
     with PyAVSource(job.source) as source:
         video = source.video
         scale, width, height = plan(job, video)
-        output = job.output or job.source.with_name(
-            f"{job.source.stem}_{label(job)}{holding_suffix(source, job.encoding)}"
-        )
+        output = job.output or default_output(job, source)
         check_output(output, job.source, job.overwrite)
         large = video.resized(width, height)
         with (
             Upscaler(scale, model=job.model, engine=job.engine, threads=job.threads) as upscaler,
-            PyAVSink(output, large, source, job.encoding) as sink,
+            PyAVSink(output, large, source, job.encoding, job.overwrite) as sink,
         ):
             progress = Progress(video.frames)
             try:
                 _flow(source, upscaler, sink, progress, watch)
-            except KeyboardInterrupt:
-                if progress.done:
-                    sink.close()
-                    sink.finish(output.with_name(f"{output.stem}.partial{output.suffix}"))
-                raise
+            except KeyboardInterrupt as stop:
+                raise KeyboardInterrupt(_keep_part(sink, progress.done)) from stop
             sink.close()
             sink.check()
-            sink.finish()
             return Report(
                 source=str(job.source),
-                output=str(output),
+                output=str(sink.finish()),
                 engine=upscaler.describe(),
                 input_size=(video.width, video.height),
                 output_size=(width, height),
@@ -136,10 +132,29 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
             )
 
 
+def default_output(job: Job, source: PyAVSource) -> Path:
+    """Where the result goes if nothing is said: the source's stem with the scale behind it, in its folder."""
+    suffix = holding_suffix(source, job.encoding, rotated=source.video.display_matrix is not None)
+    return job.source.with_name(f"{job.source.stem}_{label(job)}{suffix}")
+
+
+def _keep_part(sink: PyAVSink, frames: int) -> str:
+    """Complete what an interrupted job has written so far; returns what was done, in words."""
+    if not frames:
+        return "stopped before the first frame; nothing was kept"
+    sink.close()
+    return f"stopped after {frames} frames; they are kept in {sink.finish(partial=True)}"
+
+
 def plan(job: Job, video: Video) -> tuple[Fraction, int, int]:
     """The scale that the network must reach, and the stored width and height of the output."""
     if job.scale is not None:
-        return job.scale, *target_size(video.width, video.height, job.scale)
+        width, height = target_size(video.width, video.height, job.scale)
+        if (width, height) == (video.width, video.height):
+            raise UsageError(
+                f"{width}x{height} times {float(job.scale):g} is the same even size; choose a larger scale"
+            )
+        return job.scale, width, height
     if job.size is not None:
         width, height = job.size[::-1] if video.sideways else job.size
     else:
@@ -257,7 +272,7 @@ def _buffered(items: Generator[Item, None, None]) -> Generator[Item, None, None]
         worker.join()
 
 
-def _statistics(spent: list[float]) -> dict[str, float]:
+def _statistics(spent: array) -> dict[str, float]:
     """Mean and percentiles, in milliseconds."""
     times = np.array(spent) * 1000
     p50, p95, p99 = np.percentile(times, (50, 95, 99)).tolist()

@@ -1,5 +1,6 @@
 """Scales as people write them."""
 
+import math
 import re
 from fractions import Fraction
 
@@ -7,6 +8,15 @@ from rtsr.errors import UsageError
 
 LARGEST = 4
 """The largest scale that can be asked for."""
+
+
+def as_scale(scale: float | str | Fraction) -> Fraction:
+    """`scale` as a ratio of whole numbers below 10,000: 4/3 for 1.3333333333; raises UsageError as `parse_scale`."""
+    if isinstance(scale, str):
+        return parse_scale(scale)
+    if not math.isfinite(scale):
+        raise UsageError(f"{scale} is not a scale; write it as 2, 1.5 or 3/2")
+    return parse_scale(str(Fraction(scale).limit_denominator(9999)))
 
 
 def parse_scale(text: str) -> Fraction:

@@ -16,7 +16,7 @@ from rtsr.engine.onnx import OnnxEngine
 from rtsr.errors import UsageError
 from rtsr.frame import Frame
 from rtsr.resources import find_reaching_card, network
-from rtsr.scale import parse_scale
+from rtsr.scale import as_scale
 
 DEFAULT_MODEL = "quicksrnet-small"
 ENGINES = ("auto", "onnx", *RESAMPLERS)
@@ -33,7 +33,8 @@ class Upscaler:
 
     `model` is a network's name, or an architecture with or without a flavour (`quicksrnet-small-photo`);
     `engine` is `auto`, `onnx`, `bicubic`, `lanczos` or `fsr`; `threads` bounds ONNX Runtime's threads.
-    Raises UsageError for what does not exist, CardError and EngineError for what cannot be loaded.
+    One instance serves one thread at a time. Raises UsageError for what does not exist, CardError and
+    EngineError for what cannot be loaded.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Upscaler:
         engine: str = "auto",
         threads: int | None = None,
     ) -> None:
-        self.scale = parse_scale(scale if isinstance(scale, str) else str(Fraction(scale).limit_denominator(9999)))
+        self.scale = as_scale(scale)
         self.engine = _open_engine(engine, model, self.scale, threads)
         self.engine.__enter__()
 
@@ -55,7 +56,7 @@ class Upscaler:
         self.close()
 
     def close(self) -> None:
-        """Release the engine."""
+        """Leave the engine."""
         self.engine.__exit__(None, None, None)
 
     def describe(self) -> str:
@@ -77,9 +78,12 @@ class Upscaler:
         """Upscale a video frame to `width` x `height`, both even (see `target_size`)."""
         large = self._upscale(to_rgb(frame.y, frame.u, frame.v, frame.colour))
         even = large[:, : large.shape[1] // 2 * 2, : large.shape[2] // 2 * 2]
-        y, u, v = from_rgb(even, frame.colour)
+        # What is written is sited as every player assumes it to be; a file cannot always say otherwise.
+        colour = replace(frame.colour, chroma_left=True)
+        y, u, v = from_rgb(even, colour)
         return replace(
             frame,
+            colour=colour,
             y=_fit(y, width, height, "gray8"),
             u=_fit(u, width // 2, height // 2, "gray8"),
             v=_fit(v, width // 2, height // 2, "gray8"),
@@ -97,7 +101,7 @@ class Upscaler:
 
 
 def target_size(width: int, height: int, scale: Fraction) -> tuple[int, int]:
-    """Width and height of a frame upscaled by `scale`: the largest even sides that hold only whole pixels of it."""
+    """Width and height of a frame upscaled by `scale`: a last part of a pixel counts as one, an odd one is cut off."""
     return ceil(width * scale) // 2 * 2, ceil(height * scale) // 2 * 2
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from rtsr.errors import RtsrError, SinkError, SourceError, UsageError
 from rtsr.pipeline import Job, Progress, run
 from rtsr.sink.pyav import Encoding
-from tests.media import luma, make_video, picture_number, probe
+from tests.media import luma, make_video, picture, picture_number, probe
 
 SCALE = Fraction(3, 2)
 
@@ -41,6 +42,108 @@ def test_keeps_a_variable_frame_rate(tmp_path: Path, suffix: str) -> None:
     after = probe(upscale(source, tmp_path / f"out{suffix}"))
     tick = 1e-3 if suffix == ".mkv" else 1e-5  # Matroska counts milliseconds
     assert after.seconds == pytest.approx(probe(source).seconds, abs=tick)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_keeps_a_hang_near_the_end(tmp_path: Path, suffix: str, codec: str) -> None:
+    ticks = [3000 * i + (45000 if i >= 17 else 0) for i in range(20)]
+    source = make_video(tmp_path / "in.mp4", pts=ticks)
+    after = probe(upscale(source, tmp_path / f"out{suffix}", encoding=Encoding(codec)))
+    steps = np.diff(after.seconds)
+    assert steps == pytest.approx(np.diff(ticks) / 90000, abs=1e-3)
+
+
+def test_keeps_the_length_of_the_last_frame(tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    with av.open(str(source), "w") as out:
+        stream = out.add_stream("libx264", rate=30, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(10):
+            frame = picture(number, (64, 48))
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        packets = stream.encode(None)
+        packets[-1].duration = 45
+        out.mux(packets)
+    before = probe(source)
+    assert before.duration > 1.5
+    assert probe(upscale(source, tmp_path / "out.mp4")).duration == pytest.approx(before.duration, abs=0.01)
+
+
+def test_frames_of_containers_without_times_are_counted(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.avi", frames=20, audio=False)
+    report = run(Job(source, scale=SCALE, engine="bicubic"))
+    assert report.output.endswith("in_1.5x.mp4")
+    assert probe(Path(report.output)).seconds == pytest.approx(np.arange(20) / 30, abs=1e-4)
+
+
+def test_languages_titles_and_roles_stay_with_their_streams(tmp_path: Path) -> None:
+    plain, source = make_video(tmp_path / "plain.mkv"), tmp_path / "in.mkv"
+    with av.open(str(plain)) as whole, av.open(str(source), "w") as out:
+        for role, stream in enumerate(whole.streams):
+            copy = out.add_stream_from_template(stream)
+            copy.metadata.update(language="deu", title=f"track {role}")
+            copy.disposition = Disposition.default if role else Disposition.original
+        for packet in whole.demux():
+            if packet.size:
+                packet.stream = out.streams[packet.stream.index]
+                out.mux(packet)
+    upscale(source, tmp_path / "out.mkv")
+    with av.open(str(source)) as before, av.open(str(tmp_path / "out.mkv")) as after:
+        for old, new in zip(before.streams, after.streams, strict=True):
+            assert (new.language, new.metadata["title"]) == (old.language, old.metadata["title"])
+            assert new.disposition == old.disposition
+
+
+def test_what_is_left_out_or_reduced_is_said(tmp_path: Path) -> None:
+    deep = make_video(tmp_path / "deep.mkv", frames=2, codec="ffv1", pix_fmt="yuv444p", audio=False)
+    assert "chroma at full height became 4:2:0" in run(Job(deep, scale=SCALE, engine="bicubic")).notes
+    source = make_video(tmp_path / "in.mkv", frames=2)
+    notes = run(Job(source, tmp_path / "out.ts", SCALE, engine="bicubic")).notes
+    assert notes == ()
+    assert any("does not fit" in note for note in run(Job(source, tmp_path / "o.webm", SCALE, engine="bicubic",
+                                                          encoding=Encoding("libvpx-vp9"))).notes)  # fmt: skip
+
+
+def test_a_colour_matrix_without_a_formula_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as out:
+        stream = out.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.colorspace = 8
+        out.mux(stream.encode(picture(0, (64, 48))))
+        out.mux(stream.encode(None))
+    with pytest.raises(SourceError, match="matrix 8"):
+        upscale(source, tmp_path / "out.mp4")
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=5)
+    output = tmp_path / "out.mp4"
+    report = run(Job(source, output, SCALE, engine="bicubic"), lambda progress: output.write_text("precious") and None)
+    assert output.read_text() == "precious"
+    assert report.output == str(tmp_path / "out-2.mp4") and probe(tmp_path / "out-2.mp4").frames == 5
+
+
+def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=10)
+    outputs: list[str] = []
+    job = Job(source, tmp_path / "out.mp4", SCALE, engine="bicubic")
+
+    def nested(progress: Progress) -> None:
+        if progress.done == 4:
+            outputs.append(run(job).output)
+
+    outputs.append(run(job, nested).output)
+    assert [Path(output).name for output in outputs] == ["out.mp4", "out-2.mp4"]
+    assert all(probe(Path(output)).frames == 10 for output in outputs)
+
+
+def test_a_rotation_that_the_file_type_cannot_hold_is_refused_at_once(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", rotation=90)
+    with pytest.raises(UsageError, match="no rotation"):
+        upscale(source, tmp_path / "out.ts")
 
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])
@@ -158,7 +261,7 @@ def test_a_file_cut_short_is_an_error(tmp_path: Path) -> None:
     ):
         streams = {stream.index: fast.add_stream_from_template(stream) for stream in whole.streams}
         for packet in whole.demux():
-            if packet.dts is not None:
+            if packet.size:
                 packet.stream = streams[packet.stream.index]
                 fast.mux(packet)
     data = (tmp_path / "fast.mp4").read_bytes()

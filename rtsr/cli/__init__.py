@@ -1,5 +1,6 @@
 """The `rtsr` command: one module a command, no logic beyond reading options and showing results."""
 
+import io
 import os
 import sys
 
@@ -15,6 +16,9 @@ from rtsr.errors import RtsrError
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage; `RTSR_DEBUG=1` shows tracebacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # A terminal that cannot show a name still gets the line.
     try:
         app(args=arguments)
     except RtsrError as error:

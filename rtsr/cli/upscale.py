@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,8 @@ from rtsr.pipeline import Job, Progress, Report, run
 from rtsr.preset import Preset, read_preset
 from rtsr.resources import preset_path
 from rtsr.scale import parse_scale
-from rtsr.sink.pyav import Encoding
+from rtsr.sink.names import check_folder, spare_name
+from rtsr.sink.pyav import DEFAULT_CRF, Encoding
 
 EXAMPLES = """Upscale a video; its sound, timing, rotation and colour tags stay as they are.
 
@@ -40,11 +42,16 @@ def upscale(
     ] = None,
     scale: Annotated[str | None, typer.Option(help="How far: 1.5, 2, or anything above 1 up to 4.")] = None,
     height: Annotated[int | None, typer.Option(help="Instead of --scale: lines of the result, e.g. 1080.")] = None,
-    size: Annotated[str | None, typer.Option(help="Instead of --scale: WIDTHxHEIGHT of the result.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Instead of --scale: WIDTHxHEIGHT of the result; it still displays in the same proportions."),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Network; `rtsr models` lists them.")] = None,
     engine: Annotated[str | None, typer.Option(help="auto, onnx, bicubic, lanczos or fsr. Default: auto.")] = None,
     codec: Annotated[str | None, typer.Option(help="Encoder, e.g. libx265. Default: libx264.")] = None,
-    crf: Annotated[int | None, typer.Option(help="Quality: lower is better and larger. Default for x264: 17.")] = None,
+    crf: Annotated[
+        int | None, typer.Option(help=f"Quality: lower is better and larger. Default for x264: {DEFAULT_CRF}.")
+    ] = None,
     encoder_option: Annotated[
         list[str] | None, typer.Option(metavar="K=V", help="An option of the encoder, e.g. preset=slow. Repeatable.")
     ] = None,
@@ -53,12 +60,14 @@ def upscale(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores for the network. Default: all.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Write what was done, with times, to this JSON file.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write what was done, with times, to this .json file; it is replaced.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False,
 ) -> None:
     chosen = read_preset(preset_path(preset)) if preset else Preset(summary="no preset")
-    if report is not None and not report.parent.is_dir():
-        raise SinkError(f"the folder {report.parent} does not exist; make it first")
+    if report is not None:
+        _check_report(report, source, output)
     sized = scale is not None or height is not None or size is not None
     if not sized and chosen.scale is None and chosen.height is None:
         raise UsageError("say how far to upscale: --scale 1.5, --height 1080 or --size 1920x1080")
@@ -78,7 +87,12 @@ def upscale(
         ),
         overwrite=overwrite,
     )
-    done = _run_with_bar(job, quiet)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Stopped in whatever way, keep what is done.
+    try:
+        done = _run_with_bar(job, quiet)
+    except KeyboardInterrupt as stop:
+        print(stop or "stopped", file=sys.stderr)
+        raise typer.Exit(130) from stop
     if report is not None:
         _write_report(done, report)
     if not quiet:
@@ -88,14 +102,14 @@ def upscale(
 def _run_with_bar(job: Job, quiet: bool) -> Report:
     """Run `job` with a progress bar on standard error: frames per second, time left, where the time goes."""
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
+    columns = [
+        BarColumn(bar_width=None if console.width < 100 else 30),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[stages]}", style="dim"),
-    )
+    ]
+    if console.width >= 100:
+        columns = [TextColumn("{task.description}"), *columns, TextColumn("{task.fields[stages]}", style="dim")]
     with Bar(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(job.source.name, total=None, rate="", stages="")
 
@@ -123,12 +137,21 @@ def _summarise(report: Report) -> None:
     )
 
 
+def _check_report(report: Path, source: Path, output: Path | None) -> None:
+    if report.suffix.lower() != ".json" or report.is_dir():
+        raise UsageError(f"the report {report} must be a file named .json")
+    if any(same is not None and report.absolute() == same.absolute() for same in (source, output)):
+        raise UsageError(f"the report {report} would replace the video; name another file")
+    check_folder(report)
+
+
 def _write_report(report: Report, path: Path) -> None:
-    beside = path.with_name(f".{path.name}.part")
+    beside = spare_name(path)
     try:
         beside.write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n", "utf-8")
         beside.replace(path)
     except OSError as cause:
+        beside.unlink(missing_ok=True)
         raise SinkError(f"cannot write the report {path}: {cause.strerror}") from cause
 
 

@@ -1,9 +1,10 @@
 """Encodes frames and muxes them with the source's other streams, through PyAV."""
 
 import os
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile
 from typing import Self
 
 import av
@@ -15,12 +16,14 @@ from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from rtsr.errors import SinkError, UsageError
+from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.frame import Frame, Video
+from rtsr.sink.names import TIMED, finish_as, mp4_family, spare_name
 from rtsr.source.pyav import Copied, PyAVSource
 
-CODE_POINTS = {"bt709": 1, "fcc": 4, "bt601": 6, "smpte240m": 7, "bt2020": 9}
-"""H.273 matrix coefficients that the output is tagged with."""
+IN_MPEGTS = {"h264", "hevc", "mpeg2video", "mpeg4", "aac", "ac3", "eac3", "mp2", "mp3", "opus", "dvb_subtitle"}
+DEFAULT_CRF = 17
+"""Constant rate factor for libx264 where none is asked for: hard to tell from what was encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Encoding:
     codec: str = "libx264"
     """Name of an encoder in PyAV's FFmpeg."""
     crf: int | None = None
-    """Constant rate factor; lower is better and larger. None: 17 for x264, the encoder's own default elsewhere."""
+    """Constant rate factor; lower is better and larger. None: `DEFAULT_CRF` for libx264, else the encoder's own."""
     options: dict[str, str] = field(default_factory=dict)
     """Further options of the encoder, e.g. {"preset": "slow"}."""
 
@@ -43,33 +46,41 @@ class Encoding:
             ) from cause
         if codec.type != "video":
             raise UsageError(f"{self.codec} encodes {codec.type}, not video; try libx264")
-        if self.crf is not None and not 0 <= self.crf <= 63:
-            raise UsageError(f"crf is between 0 (best) and 63, not {self.crf}")
+        worst = 51 if self.codec in ("libx264", "libx265") else 63
+        if self.crf is not None and not 0 <= self.crf <= worst:
+            raise UsageError(f"crf is between 0 (best) and {worst} for {self.codec}, not {self.crf}")
 
     def as_options(self) -> dict[str, str]:
-        """The encoder's options, as FFmpeg takes them."""
-        crf = 17 if self.crf is None and self.codec == "libx264" else self.crf
-        quality = {} if crf is None else {"crf": str(crf)}
-        return {**quality, **self.options}
+        """The encoder's options, as FFmpeg takes them; encoders that print are told to print errors only."""
+        crf = DEFAULT_CRF if self.crf is None and self.codec == "libx264" else self.crf
+        options = {**({} if crf is None else {"crf": str(crf)}), **self.options}
+        if self.codec == "libx265":
+            wished = options.get("x265-params")
+            options["x265-params"] = "log-level=error" + (f":{wished}" if wished else "")
+        return options
 
 
 class PyAVSink:
     """Writes `video` to `path`, with the sound, subtitles, chapters and metadata of `source`.
 
-    Everything goes to a file beside `path`, which takes its name only when `finish` was called: what is
-    found under `path` is always whole. Raises SinkError for what cannot be written.
+    Everything goes to a file of another name beside `path`, which takes its own only in `finish`: what is
+    found under `path` is always whole. Raises SinkError for what cannot be written, UsageError for what
+    `path`'s file type or the encoder cannot hold.
     """
 
-    def __init__(self, path: Path, video: Video, source: PyAVSource, encoding: Encoding) -> None:
+    def __init__(
+        self, path: Path, video: Video, source: PyAVSource, encoding: Encoding, overwrite: bool = False
+    ) -> None:
         self.path = path
-        self.part = path.with_name(f".{path.stem}.part{path.suffix}")
         self.video = video
+        self.overwrite = overwrite
         self.notes: list[str] = []
-        self.frames = 0
-        self._span = (0, 0)
+        self._times = array("q")
+        self._last_duration = 0
+        self.part = spare_name(path)
         self._container = _create(self.part, path)
         try:
-            self._stream = self._add_video(encoding)
+            self._stream = self._add_video(source, encoding)
             self._copies = self._add_copies(source)
             self._container.metadata.update(_portable(source.container.metadata))
             self._container.set_chapters(source.container.chapters())
@@ -92,9 +103,8 @@ class PyAVSink:
         try:
             if isinstance(item, Frame):
                 self._container.mux(self._stream.encode(self._picture(item)))
-                start = self._span[0] if self.frames else item.pts
-                self._span = (start, item.pts + item.duration)
-                self.frames += 1
+                self._times.append(item.pts)
+                self._last_duration = item.duration
             elif item.stream in self._copies:
                 item.packet.stream = self._copies[item.stream]
                 self._container.mux(item.packet)
@@ -104,31 +114,45 @@ class PyAVSink:
     def close(self) -> None:
         """Encode what the encoder still holds and complete the file beside the final name."""
         try:
-            self._container.mux(self._stream.encode())
+            packets = self._stream.encode()
+            for packet in packets:
+                # The last frame and the last packet end the track; with B-frames they are not the same.
+                if packet.time_base and (packet is packets[-1] or packet.pts == max(p.pts or 0 for p in packets)):
+                    packet.duration = round(self._last_duration * self.video.time_base / packet.time_base)
+            self._container.mux(packets)
             self._container.close()
         except (FFmpegError, OSError, ValueError) as cause:
             raise SinkError(f"cannot write {self.path}: {_reason(cause)}") from cause
 
     def check(self) -> None:
-        """Read the completed file back; raise SinkError unless frames, duration, size and tags are as meant."""
-        video, seconds = self.video, float((self._span[1] - self._span[0]) * self.video.time_base)
-        with PyAVSource(self.part) as written:
-            got = written.video
-            frames, found_seconds = written.measure()
-        tags = (got.width, got.height, got.colour.matrix, got.colour.full_range, got.rotation)
-        wanted = (video.width, video.height, video.colour.matrix, video.colour.full_range, video.rotation)
-        if frames != self.frames or tags != wanted or abs(found_seconds - seconds) > max(0.1, 0.001 * seconds):
-            raise SinkError(
-                f"{self.path} was not kept, as it differs from what was meant: {frames} of {self.frames} "
-                f"frames, {found_seconds:.2f} of {seconds:.2f} s, {tags} for {wanted}; try another --codec or file type"
-            )
-
-    def finish(self, path: Path | None = None) -> None:
-        """Give the completed file its final name, or `path`."""
+        """Read the completed file back; raise SinkError unless every frame's time, size and tags are as meant."""
+        video = self.video
         try:
-            os.replace(self.part, path or self.path)
-        except OSError as cause:
-            raise SinkError(f"cannot write {path or self.path}: {_reason(cause)}") from cause
+            with PyAVSource(self.part) as written:
+                got = written.video
+            times = _packet_times(self.part)
+        except SourceError as cause:
+            raise SinkError(f"{self.path} was not kept: what was written cannot be read back") from cause
+        wanted = [(time - self._times[0]) * float(video.time_base) for time in self._times]
+        found = [time - times[0] for time in times]
+        if len(found) != len(wanted):
+            raise SinkError(f"{self.path} was not kept: it holds {len(found)} of {len(wanted)} frames")
+        late = max(abs(a - b) for a, b in zip(wanted, found, strict=True))
+        # Matroska and FLV count milliseconds.
+        if late > 0.002:
+            raise SinkError(f"{self.path} was not kept: its frames are up to {late:.3f} s off; name it .mp4 or .mkv")
+        tags = (got.width, got.height, got.matrix, got.colour.full_range, got.display_matrix)
+        meant = (video.width, video.height, video.matrix, video.colour.full_range, video.display_matrix)
+        if tags != meant:
+            raise SinkError(f"{self.path} was not kept: {tags} was written for {meant}; name it .mp4 or .mkv")
+
+    def finish(self, partial: bool = False) -> Path:
+        """Give the completed file its final name, or a `partial` one's, and return it.
+
+        A file that came to be there meanwhile is replaced only where overwriting was allowed.
+        """
+        path = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}") if partial else self.path
+        return finish_as(self.part, path, self.overwrite and not partial)
 
     def abandon(self) -> None:
         """Remove what was not given a name; does nothing after `finish`."""
@@ -139,11 +163,12 @@ class PyAVSink:
         finally:
             self.part.unlink(missing_ok=True)
 
-    def _add_video(self, encoding: Encoding) -> VideoStream:
+    def _add_video(self, source: PyAVSource, encoding: Encoding) -> VideoStream:
         video = self.video
         wanted = av.Codec(encoding.codec, "w").canonical_name
-        if wanted not in self._container.supported_codecs and self._container.format.name != "mpegts":
+        if not _holds(self._container, {wanted}):
             raise UsageError(f"{self.path.suffix} files cannot hold {wanted} video; name the output .mp4 or .mkv")
+        os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise.
         options = encoding.as_options()
         stream = self._container.add_stream(encoding.codec, rate=video.rate or 25, options=options)
         context = stream.codec_context
@@ -151,20 +176,23 @@ class PyAVSink:
         stream.width, stream.height, stream.pix_fmt = video.width, video.height, "yuv420p"
         stream.time_base = context.time_base = video.time_base
         context.sample_aspect_ratio = video.sample_aspect
-        context.colorspace = CODE_POINTS[video.colour.matrix]
+        context.colorspace = video.matrix
         context.color_range = 2 if video.colour.full_range else 1
         context.color_primaries = video.primaries
         context.color_trc = video.transfer
         if video.display_matrix:
+            if not (mp4_family(self.path) or self.path.suffix.lower() == ".mkv"):
+                raise UsageError(f"{self.path.suffix} files keep no rotation; name the output .mp4 or .mkv")
             stream.set_display_matrix(video.display_matrix)
-        if wanted == "hevc" and self.path.suffix.lower() in (".mp4", ".mov", ".m4v"):
+        _describe_as(source.stream, stream)
+        if wanted == "hevc" and mp4_family(self.path):
             context.codec_tag = "hvc1"  # Apple's players ignore FFmpeg's default, hev1.
         try:
             context.open()
         except (FFmpegError, ValueError) as cause:
             raise SinkError(
-                f"{encoding.codec} does not accept {video.width}x{video.height} with {options} "
-                f"({_reason(cause)}); check --crf and --encoder-option"
+                f"{encoding.codec} does not accept {video.width}x{video.height} at a time base of {video.time_base} "
+                f"with {options} ({_reason(cause)}); check --crf and --encoder-option, or use libx264"
             ) from cause
         if unknown := ", ".join(sorted(set(options) & set(context.options))):
             raise UsageError(f"{encoding.codec} has no option {unknown}; see: ffmpeg -h encoder={encoding.codec}")
@@ -173,11 +201,16 @@ class PyAVSink:
     def _add_copies(self, source: PyAVSource) -> dict[int, Stream]:
         copies = {}
         for stream in source.others:
+            name = stream.codec_context.codec.canonical_name
             try:
+                if not _holds(self._container, {name}):
+                    raise ValueError(name)
                 copies[stream.index] = self._container.add_stream_from_template(stream)
             except (FFmpegError, ValueError):
-                what = f"{stream.type} stream {stream.index} ({stream.codec_context.name})"
+                what = f"{stream.type} stream {stream.index} ({name})"
                 self.notes.append(f"{what} does not fit into {self.path.suffix} and was left out; .mkv holds it")
+            else:
+                _describe_as(stream, copies[stream.index])
         return copies
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
@@ -186,54 +219,57 @@ class PyAVSink:
             rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
             rows[: plane.height, : plane.width] = pixels
         picture.pts, picture.duration, picture.time_base = frame.pts, frame.duration, self.video.time_base
-        picture.colorspace = CODE_POINTS[self.video.colour.matrix]
+        picture.colorspace = self.video.matrix
         picture.color_range = 2 if self.video.colour.full_range else 1
         return picture
 
 
-def check_output(path: Path, source: Path, overwrite: bool) -> None:
-    """Raise before any work is done if `path` cannot become the output."""
-    if path.is_dir():
-        raise SinkError(f"{path} is a folder; name a file in it with -o")
-    if not path.suffix:
-        raise UsageError(f"the output {path} needs a file type, e.g. {path}.mp4")
-    if path.exists() and source.exists() and path.samefile(source):
-        raise SinkError(f"{path} is the input itself; name another output with -o")
-    if path.exists() and not overwrite:
-        raise SinkError(f"{path} exists already; choose another name with -o, or allow it with --overwrite")
-    if not path.parent.is_dir():
-        raise SinkError(f"the folder {path.parent} does not exist; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise SinkError(f"the folder {path.parent} may not be written to; choose another with -o")
+def _packet_times(path: Path) -> list[float]:
+    """Presentation times of the pictures in `path`, in seconds and in order."""
+    with av.open(str(path)) as container:
+        base = float(container.streams.video[0].time_base or 0)
+        return sorted(packet.pts * base for packet in container.demux(video=0) if packet.pts is not None)
 
 
-def holding_suffix(source: PyAVSource, encoding: Encoding) -> str:
-    """File type of the first container that holds the encoder and all copied streams: the source's own, .mp4, .mkv."""
+def holding_suffix(source: PyAVSource, encoding: Encoding, rotated: bool) -> str:
+    """File type of the first container that holds the encoder and all that is kept of `source`: its own, .mp4, .mkv."""
     codecs = {av.Codec(encoding.codec, "w").canonical_name}
     codecs |= {stream.codec_context.codec.canonical_name for stream in source.others}
-    own = source.path.suffix.lower()
-    with TemporaryDirectory() as scratch:
-        for suffix in (own, ".mp4", ".mkv"):
-            try:
-                with av.open(f"{scratch}/probe{suffix}", "w") as container:
-                    if codecs <= container.supported_codecs:
-                        return suffix
-            except ValueError:
-                continue  # Not a file type that anything can be written to.
+    own = source.path.suffix
+    for suffix in (own, ".mp4", ".mkv"):
+        if rotated and suffix.lower() in (".ts", ".mts", ".m2ts", ".webm", ".flv"):
+            continue
+        if suffix.lower() in TIMED:
+            with NamedTemporaryFile(suffix=suffix) as scratch, av.open(scratch.name, "w") as container:
+                if _holds(container, codecs):
+                    return suffix
     return ".mkv"
 
 
+def _holds(container: OutputContainer, codecs: set[str]) -> bool:
+    if container.format.name == "mpegts":  # FFmpeg's MPEG-TS muxer does not say what it holds.
+        return codecs <= IN_MPEGTS
+    return codecs <= container.supported_codecs
+
+
 def _create(part: Path, path: Path) -> OutputContainer:
-    options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov", ".m4v") else {}
+    options = {"movflags": "+faststart", "movie_timescale": "90000"} if mp4_family(path) else {}
     try:
         return av.open(str(part), "w", options=options)
     except (FFmpegError, OSError, ValueError) as cause:
-        raise UsageError(f"{path}: {path.suffix!r} is not a video file type; try .mp4 or .mkv") from cause
+        part.unlink(missing_ok=True)
+        raise SinkError(f"cannot write {path}: {_reason(cause)}") from cause
+
+
+def _describe_as(stream: Stream, copy: Stream) -> None:
+    """Give `copy` the language, title and role of `stream`."""
+    copy.metadata.update(_portable(stream.metadata))
+    copy.disposition = stream.disposition
 
 
 def _portable(metadata: dict[str, str]) -> dict[str, str]:
     """Metadata of the content, without what describes the file that it came from."""
-    own = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+    own = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "handler_name", "vendor_id"}
     return {key: value for key, value in metadata.items() if key.lower() not in own}
 
 

@@ -1,6 +1,6 @@
 """Frames and packets of a media file, through PyAV."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +20,10 @@ from rtsr.frame import Colour, Frame, Video
 
 MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 """Matrix coefficients by H.273 code point."""
-UNSPECIFIED = 2
+BT709, UNSPECIFIED, BT601 = 1, 2, 6
 FULL_RANGE = 2
+UNTIMED = ("avi", "h264", "hevc", "m4v", "mjpeg")
+"""Containers that keep no presentation times."""
 PLANAR_420 = ("yuv420p", "yuvj420p")
 
 
@@ -35,9 +37,10 @@ class Copied:
 
 
 class PyAVSource:
-    """The first video stream of `path` as frames, and every other stream as packets.
+    """The first video stream of `path` as frames, and its sound and subtitles as packets.
 
-    Raises SourceError for what cannot be opened, has no video, or ends before its time.
+    `video` describes the stream, `others` are the streams that are passed on, and `notes` say what is not, or
+    not as it was. Raises SourceError for what cannot be opened, has no video, or ends before its time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,15 +49,23 @@ class PyAVSource:
         try:
             self._stream = _video_stream(self.container, path)
             self._stream.thread_type = "AUTO"
-            self.others = [s for s in self.container.streams if s.index != self._stream.index and _copyable(s)]
-            self.notes: list[str] = []
+            rest = [stream for stream in self.container.streams if stream.index != self._stream.index]
+            self.others = [stream for stream in rest if _copyable(stream)]
+            self.notes = [f"{_name(stream)} was left out" for stream in rest if not _copyable(stream)]
+            self._ends: list[int] = []
             self._decoded = self._decode()
             self._early: list[Copied] = []
             self._first = self._read_first()
-            self.video = _describe(self._stream, self._first)
+            self.video = _describe(self._stream, self._first, path)
+            self.notes += _reductions(self._first)
         except BaseException:
             self.container.close()
             raise
+
+    @property
+    def stream(self) -> VideoStream:
+        """PyAV's stream behind `video`, for its metadata."""
+        return self._stream
 
     def __enter__(self) -> Self:
         return self
@@ -62,30 +73,17 @@ class PyAVSource:
     def __exit__(self, *exc: object) -> None:
         self.container.close()
 
-    def items(self) -> Iterator[Frame | Copied]:
+    def items(self) -> Generator[Frame | Copied, None, None]:
         """Every frame in order of presentation and every packet of the other streams, in file order. Runs once.
 
         Frames are 8-bit 4:2:0; other picture formats are converted, with the same matrix and range.
         """
         yield from self._early
-        clock = _Clock(self.video)
+        clock = _Clock(self.video, counts=self.container.format.name in UNTIMED)
         yield self._frame(self._first, clock)
         for item in self._decoded:
-            if isinstance(item, Copied):
-                yield item
-            else:
-                yield self._frame(item, clock)
-        self._check_complete(clock)
-
-    def measure(self) -> tuple[int, float]:
-        """Number of pictures and the seconds from the first to the end of the last, without decoding them."""
-        starts, ends = [], []
-        with _open(self.path) as container:
-            for packet in container.demux(video=0):
-                if packet.pts is not None:
-                    starts.append(packet.pts)
-                    ends.append(packet.pts + (packet.duration or 0))
-        return len(starts), float((max(ends, default=0) - min(starts, default=0)) * self.video.time_base)
+            yield item if isinstance(item, Copied) else self._frame(item, clock)
+        self._check_complete()
 
     def _read_first(self) -> av.VideoFrame:
         for item in self._decoded:
@@ -99,9 +97,12 @@ class PyAVSource:
         try:
             for packet in self.container.demux([self._stream, *self.others]):
                 if packet.stream.index != self._stream.index:
-                    if packet.dts is not None:
+                    if packet.size:  # An empty one says that the file ends.
                         yield Copied(packet.stream.index, packet)
                     continue
+                if packet.dts is not None:
+                    self._ends += (packet.dts, packet.dts + (packet.duration or 0))
+                    self._ends = [min(self._ends), max(self._ends)]
                 try:
                     yield from self._stream.decode(packet)
                 except InvalidDataError:
@@ -123,12 +124,13 @@ class PyAVSource:
         pts, duration = clock.place(picture)
         return Frame(y, u, v, self.video.colour, pts, duration)
 
-    def _check_complete(self, clock: "_Clock") -> None:
+    def _check_complete(self) -> None:
         """A container that promises a longer video than it holds was cut off."""
-        if self._stream.duration is None or self.container.duration is None:
+        base = self._stream.time_base
+        if self._stream.duration is None or self.container.duration is None or base is None or not self._ends:
             return
-        promised = min(float(self._stream.duration * clock.base), self.container.duration / av.time_base)
-        found = float((clock.end - clock.start) * clock.base)
+        promised = min(float(self._stream.duration * base), self.container.duration / av.time_base)
+        found = float((self._ends[1] - self._ends[0]) * base)
         if found < promised - max(0.5, 0.02 * promised):
             raise SourceError(
                 f"{self.path} is cut off: {found:.1f} of {promised:.1f} s can be read; copy it again, or keep "
@@ -137,24 +139,25 @@ class PyAVSource:
 
 
 class _Clock:
-    """Gives every frame a time later than the one before, guessing where the file says none."""
+    """Gives every frame a time later than the one before, guessing where the file says none.
 
-    def __init__(self, video: Video) -> None:
-        self.base = video.time_base
+    Where the container `counts` frames instead of keeping their times, they are placed at its rate.
+    """
+
+    def __init__(self, video: Video, counts: bool) -> None:
+        self.counts = counts
         self.usual = max(1, round(1 / ((video.rate or Fraction(25)) * video.time_base)))
-        self.start = self.end = 0
         self.last: int | None = None
 
     def place(self, picture: av.VideoFrame) -> tuple[int, int]:
         """Presentation time and duration in the stream's time base."""
         pts = picture.pts
         if self.last is None:
-            pts = self.start = pts or 0
-        elif pts is None or pts <= self.last:
-            pts = max(self.end, self.last + 1)
-        duration = picture.duration or self.usual
-        self.last, self.end = pts, pts + duration
-        return pts, duration
+            pts = 0 if self.counts else pts or 0
+        elif self.counts or pts is None or pts <= self.last:
+            pts = self.last + self.usual
+        self.last = pts
+        return pts, self.usual if self.counts else picture.duration or self.usual
 
 
 def _open(path: Path) -> InputContainer:
@@ -173,9 +176,8 @@ def _open(path: Path) -> InputContainer:
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    pictures = Disposition.attached_pic
     for stream in container.streams.video:
-        if not stream.disposition & pictures:
+        if not stream.disposition & Disposition.attached_pic:
             if stream.codec_context is None:
                 raise SourceError(f"{path}: no decoder for its video is built into PyAV; convert it to H.264 first")
             return stream
@@ -187,25 +189,51 @@ def _copyable(stream: Stream) -> bool:
     return stream.type in ("audio", "subtitle") and stream.codec_context is not None
 
 
-def _describe(stream: VideoStream, first: av.VideoFrame) -> Video:
+def _name(stream: Stream) -> str:
+    cover = bool(stream.disposition & Disposition.attached_pic)
+    kind = "cover picture" if cover else f"{stream.type} stream"
+    codec = f" ({stream.codec_context.name})" if stream.codec_context is not None else ""
+    return f"{kind} {stream.index}{codec}"
+
+
+def _describe(stream: VideoStream, first: av.VideoFrame, path: Path) -> Video:
     assert stream.time_base is not None
     code = int(first.colorspace)
-    matrix = MATRICES.get(code, "bt709" if first.height >= 720 else "bt601")
+    if code == UNSPECIFIED or first.format.is_rgb:
+        code = BT709 if first.height >= 720 else BT601
+    if code not in MATRICES:
+        raise SourceError(f"{path}: colour matrix {code} (H.273) is not known to rtsr; convert it to BT.709 first")
     full = first.color_range == FULL_RANGE or first.format.name.startswith("yuvj")
     turned = first.side_data.get("DISPLAYMATRIX")
     return Video(
         width=first.width,
         height=first.height,
-        colour=Colour(matrix, full, chroma_left=stream.codec_context.name != "mjpeg"),
+        colour=Colour(MATRICES[code], full, chroma_left=stream.codec_context.name != "mjpeg"),
         time_base=stream.time_base,
         rate=stream.average_rate or stream.guessed_rate,
         frames=stream.frames or _estimate(stream),
         sample_aspect=stream.sample_aspect_ratio or Fraction(1),
+        matrix=code,
         primaries=int(first.color_primaries),
         transfer=int(first.color_trc),
         display_matrix=tuple(np.frombuffer(turned, np.int32).tolist()) if turned else None,
         rotation=first.rotation,
     )
+
+
+def _reductions(picture: av.VideoFrame) -> list[str]:
+    """What 8-bit 4:2:0 cannot keep of `picture`."""
+    lost = []
+    components = picture.format.components
+    if any(component.bits > 8 for component in components):
+        lost.append(f"{components[0].bits} bits a sample became 8")
+    if picture.format.name not in PLANAR_420 and len(components) >= 3 and picture.format.chroma_height(2) == 2:
+        lost.append("chroma at full height became 4:2:0")
+    if any(component.is_alpha for component in components):
+        lost.append("transparency was left out")
+    if picture.interlaced_frame:
+        lost.append("interlaced pictures were upscaled as whole frames; deinterlace the input first")
+    return lost
 
 
 def _estimate(stream: VideoStream) -> int:

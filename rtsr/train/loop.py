@@ -79,6 +79,11 @@ def train(
     return True
 
 
+def steps_done(checkpoint: Path) -> int:
+    """How many steps the training behind `checkpoint` has taken; 0 where there is none."""
+    return _load(checkpoint)["step"] if checkpoint.exists() else 0
+
+
 def loss_of(result: Tensor, truth: Tensor, recipe: Recipe) -> Tensor:
     """The recipe's loss between two batches (N, 3, H, W) in [0, 1]; `result` before its clamp.
 

@@ -11,7 +11,7 @@ from rtsr.evaluate import evaluate, pictures
 from rtsr.export import export_checkpoint
 from rtsr.metrics import border, compare
 from rtsr.train.crops import Crops, load_examples
-from rtsr.train.loop import score, train
+from rtsr.train.loop import score, steps_done, train
 from rtsr.train.recipe import Recipe
 
 SCORED = {"photo": ("benchmarks/Set5", "benchmarks/Set14", "benchmarks/BSD100"), "capture": ("pairs",)}
@@ -41,6 +41,9 @@ class Session:
         Returns whether the last step was reached.
         """
         recipe = self.recipe
+        if steps_done(self.checkpoint) >= recipe.steps:
+            self.log(f"{self.checkpoint} is at its last step already")
+            return True
         self.log(f"loading images from {self.data}")
         crops = Crops(load_examples(recipe, self.data), recipe)
         self.log(f"{len(crops.examples)} pictures")

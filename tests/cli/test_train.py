@@ -45,6 +45,8 @@ def test_trains_resumes_exports_and_scores(data: Path, tmp_path: Path) -> None:
     assert "resumed at step 1" in done.stderr and "step 6/6" in done.stderr and "Set5" in done.stdout
     card = read_card(tmp_path / "engines" / "tiny.toml")
     check_hash(card, tmp_path / "engines" / "tiny.onnx")
+    again = rtsr(*wish, cwd=tmp_path)
+    assert again.returncode == 0 and "last step already" in again.stderr
     assert card.quality["Set5"].images == 2 and card.parameters == 22_875 and "rtsr train" in card.training
 
 

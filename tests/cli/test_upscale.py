@@ -1,8 +1,10 @@
 """`rtsr upscale` as a person runs it: a process, its output and its exit status."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
@@ -124,10 +126,13 @@ def test_bad_inputs_get_one_line_and_leave_nothing(tmp_path: Path, kind: str) ->
         (["--scale", "2", "--codec", "nothing"], 2, "unknown encoder"),
         (["--scale", "2", "-o", "nofolder/out.mp4"], 1, "does not exist"),
         (["--scale", "2", "-o", "out"], 2, "file type"),
-        (["--scale", "2", "--engine", "fsr", "-o", "out.txt"], 2, "not a video file type"),
+        (["--scale", "2", "--engine", "fsr", "-o", "out.txt"], 2, "not a file type"),
+        (["--scale", "2", "--engine", "fsr", "-o", "out.avi"], 2, "keeps a video's timing"),
+        (["--scale", "2", "--engine", "fsr", "--report", "in.mp4"], 2, "named .json"),
         (["--scale", "2", "-o", "in.mp4", "--overwrite"], 1, "is the input itself"),
         (["--scale", "2", "-o", "."], 1, "is a folder"),
         (["--scale", "2", "--report", "nofolder/report.json"], 1, "does not exist"),
+        (["--scale", "1.001", "--engine", "fsr"], 2, "same even size"),
     ],
 )
 def test_wrong_wishes_get_one_line_and_leave_nothing(
@@ -154,3 +159,26 @@ def test_debug_shows_the_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("RTSR_DEBUG", "1")
     done = rtsr("upscale", tmp_path / "missing.mp4", "--scale", "2")
     assert done.returncode == 1 and "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("codec", ["libx265", "libsvtav1"])
+def test_quiet_encoders(tmp_path: Path, codec: str) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=3, size=(96, 64))
+    done = rtsr("upscale", source, "--scale", "2", "--engine", "bicubic", "--codec", codec, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_where_its_part_is(tmp_path: Path, with_signal: signal.Signals) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=600, size=(320, 240))
+    command = [sys.executable, "-c", "from rtsr.cli import main; main()", "upscale", str(source), "--scale", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        while not any(path.stat().st_size > 50_000 for path in tmp_path.glob(".in_2x.*.mp4")):
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(with_signal)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "in_2x.partial.mp4" in errors and len(errors.strip().splitlines()) == 1
+    assert 0 < probe(tmp_path / "in_2x.partial.mp4").frames < 600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "in_2x.partial.mp4"]

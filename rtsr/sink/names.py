@@ -1,0 +1,82 @@
+"""Names of output files: what may be written, under what name while it is not whole, and how it gets its own."""
+
+import os
+import tempfile
+from itertools import chain, count
+from pathlib import Path
+
+from rtsr.errors import SinkError, UsageError
+
+TIMED = {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".flv"}
+"""File types that keep every frame's time. AVI and raw streams do not."""
+
+
+def check_output(path: Path, source: Path, overwrite: bool) -> None:
+    """Raise before any work is done if `path` cannot become the output."""
+    if path.is_dir():
+        raise SinkError(f"{path} is a folder; name a file in it with -o")
+    if not path.suffix:
+        raise UsageError(f"the output {path} needs a file type, e.g. {path}.mp4")
+    if path.suffix.lower() not in TIMED:
+        raise UsageError(f"{path.suffix} is not a file type that keeps a video's timing; name the output .mp4 or .mkv")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise SinkError(f"{path} is the input itself; name another output with -o")
+    if path.exists() and not overwrite:
+        raise SinkError(f"{path} exists already; choose another name with -o, or allow it with --overwrite")
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Raise if no file can be made in the folder of `path`."""
+    if not path.parent.is_dir():
+        raise SinkError(f"the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise SinkError(f"the folder {path.parent} may not be written to; choose another")
+
+
+def spare_name(path: Path) -> Path:
+    """An empty new file beside `path`, of the same type: no two runs share it."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=f".part{path.suffix}", dir=path.parent)
+    except OSError as cause:
+        raise SinkError(f"cannot write into {path.parent}: {cause.strerror}") from cause
+    os.close(handle)
+    os.chmod(name, 0o666 & ~_umask())
+    return Path(name)
+
+
+def finish_as(part: Path, path: Path, overwrite: bool) -> Path:
+    """Rename `part` to `path`; where that exists and may not be replaced, add a number. Returns the name."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    try:
+        if overwrite:
+            return part.replace(path)
+        return next(name for name in chain([path], numbered) if _take(part, name))
+    except OSError as cause:
+        raise SinkError(f"cannot write {path}: {cause.strerror}") from cause
+
+
+def _take(part: Path, name: Path) -> bool:
+    """Rename `part` to `name` unless that exists; returns whether it was done."""
+    try:
+        os.link(part, name)  # Unlike a rename, this never replaces a file.
+    except FileExistsError:
+        return False
+    except OSError:  # A file system without hard links.
+        if name.exists():
+            return False
+        part.replace(name)
+        return True
+    part.unlink()
+    return True
+
+
+def mp4_family(path: Path) -> bool:
+    """Whether `path` is a kind of MP4 or QuickTime file."""
+    return path.suffix.lower() in (".mp4", ".m4v", ".mov", ".3gp")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
