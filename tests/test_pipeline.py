@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from rtsr.errors import RtsrError, SinkError, SourceError, UsageError
+from rtsr.engine import RESAMPLERS
+from rtsr.engine.fake import FakeEngine
+from rtsr.errors import EngineError, RtsrError, SinkError, SourceError, UsageError
 from rtsr.pipeline import Job, Progress, run
 from rtsr.sink.pyav import Encoding
 from tests.media import luma, make_video, picture, picture_number, probe
@@ -243,6 +245,23 @@ def test_errors_of_every_stage_reach_the_caller_and_leave_nothing(tmp_path: Path
     assert threading.active_count() == 1
 
 
+def test_an_error_on_the_upscaling_thread_reaches_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(FakeEngine):
+        calls = 0
+
+        def infer(self, tiles: np.ndarray) -> np.ndarray:
+            self.calls += 1
+            if self.calls == 12:
+                raise EngineError("out of memory")
+            return super().infer(tiles)
+
+    monkeypatch.setitem(RESAMPLERS, "bicubic", Failing)
+    with pytest.raises(EngineError, match="out of memory"):
+        upscale(make_video(tmp_path / "in.mp4", frames=60), tmp_path / "out.mp4", Fraction(2))
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+    assert threading.active_count() == 1
+
+
 def test_a_change_of_size_half_way_is_an_error(tmp_path: Path) -> None:
     joined = tmp_path / "in.ts"
     parts = [make_video(tmp_path / f"{side}.ts", size=(side, 48), audio=False) for side in (64, 96)]
@@ -268,6 +287,7 @@ def test_a_file_cut_short_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
     with pytest.raises(SourceError, match="cut off"):
         upscale(tmp_path / "cut.mp4", tmp_path / "out.mp4")
+    assert threading.active_count() == 1
     assert not (tmp_path / "out.mp4").exists()
 
 
