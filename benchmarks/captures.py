@@ -27,7 +27,8 @@ def main() -> None:
     parser.add_argument("capture", type=Path)
     parser.add_argument("reference", type=Path)
     parser.add_argument("--scale", default="1.5")
-    parser.add_argument("--frames", type=int, default=45)
+    parser.add_argument("--frames", type=int, default=45, help="how many, from the first")
+    parser.add_argument("--step", type=int, default=1, help="compare every n-th of them")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     scale = parse_scale(options.scale)
@@ -36,7 +37,7 @@ def main() -> None:
     scores: dict[str, list[float]] = {name: [] for name in engines}
     with PyAVSource(options.capture) as capture, PyAVSource(options.reference) as reference:
         pairs = zip(_frames(capture), _frames(reference), strict=False)
-        for small, large in islice(pairs, options.frames):
+        for small, large in islice(pairs, 0, options.frames, options.step):
             for name, upscaler in engines.items():
                 result = upscaler.frame(small, large.width, large.height)
                 scores[name].append(psnr(result.y, large.y))
