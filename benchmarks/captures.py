@@ -3,7 +3,7 @@
     python -m benchmarks.captures CAPTURE REFERENCE --scale 1.5 --frames 45 --json result.json
 
 Frame n of CAPTURE is frame n of REFERENCE. Results are compared as 8-bit luma before encoding, so that only the
-upscaling counts; a result below bicubic on any frame is counted.
+upscaling counts; each engine's worst frame against bicubic is given too.
 """
 
 import argparse

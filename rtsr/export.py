@@ -75,9 +75,12 @@ def export(
     difference = parity(model, network)
     if not difference <= TOLERANCE:
         raise EngineError(f"{name}: the exported graph differs from PyTorch by {difference:.1e}, allowed {TOLERANCE}")
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / f"{name}.onnx", network)
-    _write(folder / f"{name}.toml", tomli_w.dumps(card_as_dict(card)).encode())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / f"{name}.onnx", network)
+        _write(folder / f"{name}.toml", tomli_w.dumps(card_as_dict(card)).encode())
+    except OSError as cause:
+        raise EngineError(f"cannot write {name} to {folder}: {cause.strerror}; choose another --folder") from cause
     return card
 
 

@@ -100,4 +100,16 @@ class Video:
         stretch = Fraction(self.width * height, self.height * width)
         # Rounding to whole, even sides is not worth an odd pixel shape.
         aspect = self.sample_aspect if abs(stretch - 1) < 0.01 else self.sample_aspect * stretch
-        return replace(self, width=width, height=height, sample_aspect=aspect)
+        return replace(
+            self, width=width, height=height, sample_aspect=aspect, display_matrix=self._moved(width, height)
+        )
+
+    def _moved(self, width: int, height: int) -> tuple[int, ...] | None:
+        """The display matrix with its translation, which counts pixels, in those of another stored size."""
+        if self.display_matrix is None:
+            return None
+        *turn, x, y, w = self.display_matrix
+        across, down = Fraction(width, self.width), Fraction(height, self.height)
+        if self.sideways:
+            across, down = down, across
+        return (*turn, round(x * across), round(y * down), w)

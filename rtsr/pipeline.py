@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from rtsr.errors import UsageError
+from rtsr.errors import SinkError, UsageError
 from rtsr.frame import Frame, Video
 from rtsr.scale import LARGEST
 from rtsr.sink.names import check_output
@@ -94,9 +94,9 @@ class Report:
 def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
     """Do `job` and report; `watch` is called after every frame, in the calling thread.
 
-    Nothing is left under the output's name unless all of it was written and checked. After Ctrl-C what was
-    done so far is kept beside it as a playable `NAME.partial.TYPE`, and KeyboardInterrupt goes on to the caller,
-    saying so. Raises SourceError, SinkError, EngineError, CardError and UsageError.
+    Nothing is left under the output's name unless all of it was written and checked. After Ctrl-C, or where the
+    check fails, what was written is kept beside it as `NAME.partial.TYPE`; the error, or KeyboardInterrupt, says so.
+    Raises SourceError, SinkError, EngineError, CardError and UsageError.
     """
     began, cpu_began = time.perf_counter(), time.process_time()
     if job.output is not None:
@@ -114,10 +114,10 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
             progress = Progress(video.frames)
             try:
                 _flow(source, upscaler, sink, progress, watch)
+                sink.close()
+                _check(sink)
             except KeyboardInterrupt as stop:
                 raise KeyboardInterrupt(_keep_part(sink, progress.done)) from stop
-            sink.close()
-            sink.check()
             return Report(
                 source=str(job.source),
                 output=str(sink.finish()),
@@ -136,6 +136,14 @@ def default_output(job: Job, source: PyAVSource) -> Path:
     """Where the result goes if nothing is said: the source's stem with the scale behind it, in its folder."""
     suffix = holding_suffix(source, job.encoding, rotated=source.video.display_matrix is not None)
     return job.source.with_name(f"{job.source.stem}_{label(job)}{suffix}")
+
+
+def _check(sink: PyAVSink) -> None:
+    """Check what was written; where it is not as meant, keep it under another name, as it took long to make."""
+    try:
+        sink.check()
+    except SinkError as wrong:
+        raise SinkError(f"{wrong}; what was written is kept in {sink.finish(partial=True)}") from wrong
 
 
 def _keep_part(sink: PyAVSink, frames: int) -> str:

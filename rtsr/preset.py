@@ -26,7 +26,7 @@ class Preset:
     height: int | None = None
     """Output height in pixels. Excludes `scale`."""
     model: str | None = None
-    """A network's name, as `rtsr models` lists it, or the start of it."""
+    """A network's name, as `rtsr models` lists it, or its architecture, with or without the flavour."""
     engine: str | None = None
     """One of `ENGINES`."""
     codec: str | None = None

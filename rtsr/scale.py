@@ -16,7 +16,7 @@ def as_scale(scale: float | str | Fraction) -> Fraction:
         return parse_scale(scale)
     if not math.isfinite(scale):
         raise UsageError(f"{scale} is not a scale; write it as 2, 1.5 or 3/2")
-    return parse_scale(str(Fraction(scale).limit_denominator(9999)))
+    return _in_range(Fraction(scale).limit_denominator(9999))
 
 
 def parse_scale(text: str) -> Fraction:
@@ -24,7 +24,10 @@ def parse_scale(text: str) -> Fraction:
     plain = text.strip().lower().removeprefix("x").removesuffix("x")
     if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?|[0-9]{1,4}/[1-9][0-9]{0,3}", plain) is None:
         raise UsageError(f"{text!r} is not a scale; write it as 2, 1.5 or 3/2")
-    scale = Fraction(plain)
+    return _in_range(Fraction(plain))
+
+
+def _in_range(scale: Fraction) -> Fraction:
     if not 1 < scale <= LARGEST:
-        raise UsageError(f"scale {text!r} is out of range; it is above 1 and at most {LARGEST}")
+        raise UsageError(f"scale {float(scale):g} is out of range; it is above 1 and at most {LARGEST}")
     return scale

@@ -25,8 +25,8 @@ ENGINES = ("auto", "onnx", *RESAMPLERS)
 class Upscaler:
     """Upscales by `scale` (1 < scale <= 4) with a network or a resampling filter.
 
-    Networks exist at certain scales; for others the next larger one runs and its result is reduced with
-    Lanczos' filter. Use it as a context manager, or call `close`.
+    Networks exist at certain scales; for others the next larger one runs, above the largest it runs twice, and
+    the result is reduced with Lanczos' filter. Use it as a context manager, or call `close`.
 
         with rtsr.Upscaler(scale=1.5) as upscale:
             large = upscale(image)
@@ -111,7 +111,8 @@ def _open_engine(kind: str, model: str | None, scale: Fraction, threads: int | N
     if kind in RESAMPLERS:
         if model is not None:
             raise UsageError(f"the engine {kind} uses no network; leave out either --engine or --model")
-        return RESAMPLERS[kind](scale)
+        # Their work and padding grow with the ratio's numbers: odd ratios take the next twelfth, and are reduced.
+        return RESAMPLERS[kind](scale if scale.denominator <= 12 else Fraction(ceil(scale * 12), 12))
     card = find_reaching_card(model or DEFAULT_MODEL, scale)
     return OnnxEngine(card, network(card), threads)
 

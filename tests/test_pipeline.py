@@ -12,8 +12,10 @@ from av.stream import Disposition
 from rtsr.engine import RESAMPLERS
 from rtsr.engine.fake import FakeEngine
 from rtsr.errors import EngineError, RtsrError, SinkError, SourceError, UsageError
+from rtsr.frame import Colour, Video
 from rtsr.pipeline import Job, Progress, run
-from rtsr.sink.pyav import Encoding
+from rtsr.sink.pyav import Encoding, PyAVSink
+from rtsr.source.pyav import _Clock
 from tests.media import luma, make_video, picture, picture_number, probe
 
 SCALE = Fraction(3, 2)
@@ -78,6 +80,44 @@ def test_frames_of_containers_without_times_are_counted(tmp_path: Path) -> None:
     report = run(Job(source, scale=SCALE, engine="bicubic"))
     assert report.output.endswith("in_1.5x.mp4")
     assert probe(Path(report.output)).seconds == pytest.approx(np.arange(20) / 30, abs=1e-4)
+
+
+def test_a_time_that_stands_still_does_not_move_the_rest(tmp_path: Path) -> None:
+    video = Video(64, 48, Colour("bt709"), Fraction(1, 90000), Fraction(30))
+    clock = _Clock(video, counts=False)
+    placed = [clock.place(frame_at(pts))[0] for pts in (0, 3000, 3000, 6000, None, 12000)]
+    assert placed == [0, 3000, 3001, 6000, 9000, 12000]
+
+
+def frame_at(pts: int | None) -> av.VideoFrame:
+    frame = av.VideoFrame(16, 16, "yuv420p")
+    frame.pts = pts
+    return frame
+
+
+def test_the_display_matrix_moves_with_the_size(tmp_path: Path) -> None:
+    matrix = (0, 65536, 0, -65536, 0, 0, 48 << 16, 0, 1 << 30)
+    video = Video(64, 48, Colour("bt709"), Fraction(1, 90000), display_matrix=matrix, rotation=-90)
+    assert video.resized(96, 72).display_matrix == (0, 65536, 0, -65536, 0, 0, 72 << 16, 0, 1 << 30)
+
+
+@pytest.mark.parametrize("engine", ["bicubic", "lanczos", "fsr"])
+def test_odd_factors_cost_no_more_than_others(tmp_path: Path, engine: str) -> None:
+    source = make_video(tmp_path / "in.mkv", frames=2, size=(65, 71), codec="ffv1", audio=False)
+    for name, wish in (("a.mp4", {"scale": Fraction(13333, 10000)}), ("b.mp4", {"height": 108})):
+        report = run(Job(source, tmp_path / name, engine=engine, **wish))  # type: ignore[arg-type]
+        assert report.frames == 2 and report.seconds < 60
+
+
+def test_a_failed_check_keeps_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unlike(sink: PyAVSink) -> None:
+        raise SinkError("out.mp4 is not as meant")
+
+    monkeypatch.setattr(PyAVSink, "check", unlike)
+    with pytest.raises(SinkError, match=r"kept in .*out\.partial\.mp4"):
+        upscale(make_video(tmp_path / "in.mp4", frames=5), tmp_path / "out.mp4")
+    assert probe(tmp_path / "out.partial.mp4").frames == 5
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_languages_titles_and_roles_stay_with_their_streams(tmp_path: Path) -> None:
@@ -233,7 +273,7 @@ def test_an_interrupt_leaves_a_playable_part(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.partial.mp4"]
 
 
-def test_errors_of_every_stage_reach_the_caller_and_leave_nothing(tmp_path: Path) -> None:
+def test_an_error_while_encoding_reaches_the_caller_and_leaves_nothing(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=60)
 
     def fail(_: Progress) -> None:
@@ -285,6 +325,10 @@ def test_a_file_cut_short_is_an_error(tmp_path: Path) -> None:
                 fast.mux(packet)
     data = (tmp_path / "fast.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
+    whole = make_video(tmp_path / "whole.mkv", frames=90, size=(320, 240)).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match="cut off"):
+        upscale(tmp_path / "cut.mkv", tmp_path / "out.mp4")
     with pytest.raises(SourceError, match="cut off"):
         upscale(tmp_path / "cut.mp4", tmp_path / "out.mp4")
     assert threading.active_count() == 1

@@ -64,3 +64,13 @@ def test_shipped_cards_match_their_networks():
     for name, card in resources.cards().items():
         assert card.name == name
         assert resources.network(card).is_file()
+
+
+def test_the_networks_that_users_are_promised_are_here():
+    promised = {
+        f"quicksrnet-{size}-{scale}-{flavour}"
+        for size in ("small", "medium")
+        for scale in ("x1.5", "x2")
+        for flavour in ("capture", "photo")
+    }
+    assert promised <= resources.cards().keys()

@@ -20,14 +20,23 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # A terminal that cannot show a name still gets the line.
     try:
-        app(args=arguments)
-    except RtsrError as error:
+        status = app(args=arguments, prog_name="rtsr", standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except Exception as error:
         if os.environ.get("RTSR_DEBUG") == "1":
             raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
-    except Exception as error:  # a defect; a person at the keyboard still gets one line
-        if os.environ.get("RTSR_DEBUG") == "1":
-            raise
-        print(f"error: unexpected {error!r}; RTSR_DEBUG=1 shows where; please report it", file=sys.stderr)
-        sys.exit(1)
+        message, status = _explain(error)
+        if message:  # None where the help was shown instead.
+            print(message, file=sys.stderr)
+        sys.exit(status)
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """What to print, and the exit status."""
+    if isinstance(error, RtsrError):
+        return f"error: {error}", error.exit_status
+    wrong_usage = getattr(error, "format_message", None)  # Typer's own errors; their classes have moved about.
+    if wrong_usage is not None:
+        message = wrong_usage().rstrip(".")
+        return f"error: {message}; see: rtsr --help" if message else "", 2
+    return f"error: unexpected {error!r}; RTSR_DEBUG=1 shows where; please report it", 1

@@ -26,6 +26,8 @@ def train_command(
 
     Example: `rtsr train --config recipes/quicksrnet-small-x2-photo.toml --data images`
     """
+    for module in ("onnx", "tomli_w", "PIL.Image"):
+        need(module, "train")
     torch = need("torch", "train")
     from rtsr.train.recipe import read_recipe
     from rtsr.train.session import Session

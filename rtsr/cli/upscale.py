@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from rtsr.cli.app import app
+from rtsr.engine import RESAMPLERS
 from rtsr.errors import SinkError, UsageError
 from rtsr.pipeline import Job, Progress, Report, run
 from rtsr.preset import Preset, read_preset
@@ -71,19 +72,24 @@ def upscale(
     sized = scale is not None or height is not None or size is not None
     if not sized and chosen.scale is None and chosen.height is None:
         raise UsageError("say how far to upscale: --scale 1.5, --height 1080 or --size 1920x1080")
+    # Quality and options of a preset are meant for its own encoder.
+    same_codec = codec is None or codec == (chosen.codec or "libx264")
     job = Job(
         source=source,
         output=output,
         scale=parse_scale(scale) if scale else None if sized else chosen.scale,
         height=height if sized else chosen.height,
         size=_parse_size(size) if size else None,
-        model=model or (None if engine else chosen.model),
+        model=model or (None if engine in RESAMPLERS else chosen.model),
         engine=engine or ("auto" if model else chosen.engine) or "auto",
         threads=threads,
         encoding=Encoding(
             codec=codec or chosen.codec or "libx264",
-            crf=chosen.crf if crf is None else crf,
-            options={**(chosen.encoder_options or {}), **_parse_options(encoder_option or [])},
+            crf=chosen.crf if crf is None and same_codec else crf,
+            options={
+                **(chosen.encoder_options or {} if same_codec else {}),
+                **_parse_options(encoder_option or []),
+            },
         ),
         overwrite=overwrite,
     )
@@ -93,23 +99,25 @@ def upscale(
     except KeyboardInterrupt as stop:
         print(stop or "stopped", file=sys.stderr)
         raise typer.Exit(130) from stop
-    if report is not None:
-        _write_report(done, report)
     if not quiet:
         _summarise(done)
+    if report is not None:
+        _write_report(done, report)
 
 
 def _run_with_bar(job: Job, quiet: bool) -> Report:
     """Run `job` with a progress bar on standard error: frames per second, time left, where the time goes."""
     console = Console(stderr=True)
     columns = [
-        BarColumn(bar_width=None if console.width < 100 else 30),
+        BarColumn(bar_width=None if console.width < 80 else console.width // 8),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     ]
-    if console.width >= 100:
-        columns = [TextColumn("{task.description}"), *columns, TextColumn("{task.fields[stages]}", style="dim")]
+    if console.width >= 80:
+        columns.append(TextColumn("{task.fields[stages]}", style="dim"))
+    if console.width >= 120:
+        columns.insert(0, TextColumn("{task.description}"))
     with Bar(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(job.source.name, total=None, rate="", stages="")
 
@@ -120,7 +128,7 @@ def _run_with_bar(job: Job, quiet: bool) -> Report:
                 completed=progress.done,
                 total=progress.total or None,
                 rate=f"{bar.tasks[task].speed or 0:.1f} fps",
-                stages=" ".join(f"{stage} {1000 * seconds:.0f} ms" for stage, seconds in spent.items()),
+                stages=" ".join(f"{stage} {1000 * seconds:.0f}" for stage, seconds in spent.items()) + " ms",
             )
 
         return run(job, watch)

@@ -1,7 +1,7 @@
 """Names of output files: what may be written, under what name while it is not whole, and how it gets its own."""
 
 import os
-import tempfile
+import secrets
 from itertools import chain, count
 from pathlib import Path
 
@@ -36,13 +36,12 @@ def check_folder(path: Path) -> None:
 
 def spare_name(path: Path) -> Path:
     """An empty new file beside `path`, of the same type: no two runs share it."""
+    spare = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=f".part{path.suffix}", dir=path.parent)
+        spare.touch(exist_ok=False)
     except OSError as cause:
         raise SinkError(f"cannot write into {path.parent}: {cause.strerror}") from cause
-    os.close(handle)
-    os.chmod(name, 0o666 & ~_umask())
-    return Path(name)
+    return spare
 
 
 def finish_as(part: Path, path: Path, overwrite: bool) -> Path:
@@ -74,9 +73,3 @@ def _take(part: Path, name: Path) -> bool:
 def mp4_family(path: Path) -> bool:
     """Whether `path` is a kind of MP4 or QuickTime file."""
     return path.suffix.lower() in (".mp4", ".m4v", ".mov", ".3gp")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -77,6 +77,7 @@ class PyAVSink:
         self.notes: list[str] = []
         self._times = array("q")
         self._last_duration = 0
+        self._closed = False
         self.part = spare_name(path)
         self._container = _create(self.part, path)
         try:
@@ -113,6 +114,8 @@ class PyAVSink:
 
     def close(self) -> None:
         """Encode what the encoder still holds and complete the file beside the final name."""
+        if self._closed:
+            return
         try:
             packets = self._stream.encode()
             for packet in packets:
@@ -121,6 +124,7 @@ class PyAVSink:
                     packet.duration = round(self._last_duration * self.video.time_base / packet.time_base)
             self._container.mux(packets)
             self._container.close()
+            self._closed = True
         except (FFmpegError, OSError, ValueError) as cause:
             raise SinkError(f"cannot write {self.path}: {_reason(cause)}") from cause
 
@@ -131,20 +135,20 @@ class PyAVSink:
             with PyAVSource(self.part) as written:
                 got = written.video
             times = _packet_times(self.part)
-        except SourceError as cause:
-            raise SinkError(f"{self.path} was not kept: what was written cannot be read back") from cause
+        except (SourceError, FFmpegError) as cause:
+            raise SinkError(f"{self.path}: what was written cannot be read back") from cause
         wanted = [(time - self._times[0]) * float(video.time_base) for time in self._times]
         found = [time - times[0] for time in times]
         if len(found) != len(wanted):
-            raise SinkError(f"{self.path} was not kept: it holds {len(found)} of {len(wanted)} frames")
+            raise SinkError(f"{self.path} is not as meant: it holds {len(found)} of {len(wanted)} frames")
         late = max(abs(a - b) for a, b in zip(wanted, found, strict=True))
         # Matroska and FLV count milliseconds.
         if late > 0.002:
-            raise SinkError(f"{self.path} was not kept: its frames are up to {late:.3f} s off; name it .mp4 or .mkv")
-        tags = (got.width, got.height, got.matrix, got.colour.full_range, got.display_matrix)
-        meant = (video.width, video.height, video.matrix, video.colour.full_range, video.display_matrix)
+            raise SinkError(f"{self.path} is not as meant: its frames are up to {late:.3f} s off; name it .mp4 or .mkv")
+        tags = (got.width, got.height, got.matrix, got.colour.full_range, _turn(got))
+        meant = (video.width, video.height, video.matrix, video.colour.full_range, _turn(video))
         if tags != meant:
-            raise SinkError(f"{self.path} was not kept: {tags} was written for {meant}; name it .mp4 or .mkv")
+            raise SinkError(f"{self.path} is not as meant: {tags} was written for {meant}; name it .mp4 or .mkv")
 
     def finish(self, partial: bool = False) -> Path:
         """Give the completed file its final name, or a `partial` one's, and return it.
@@ -226,9 +230,15 @@ class PyAVSink:
 
 def _packet_times(path: Path) -> list[float]:
     """Presentation times of the pictures in `path`, in seconds and in order."""
-    with av.open(str(path)) as container:
+    with av.open(str(path.absolute())) as container:
         base = float(container.streams.video[0].time_base or 0)
         return sorted(packet.pts * base for packet in container.demux(video=0) if packet.pts is not None)
+
+
+def _turn(video: Video) -> list[float]:
+    """The part of the display matrix that turns and flips; Matroska keeps no more of it."""
+    matrix = video.display_matrix or (65536, 0, 0, 0, 65536)
+    return [round(matrix[i] / 65536, 2) + 0.0 for i in (0, 1, 3, 4)]
 
 
 def holding_suffix(source: PyAVSource, encoding: Encoding, rotated: bool) -> str:
@@ -255,7 +265,7 @@ def _holds(container: OutputContainer, codecs: set[str]) -> bool:
 def _create(part: Path, path: Path) -> OutputContainer:
     options = {"movflags": "+faststart", "movie_timescale": "90000"} if mp4_family(path) else {}
     try:
-        return av.open(str(part), "w", options=options)
+        return av.open(str(part.absolute()), "w", options=options)
     except (FFmpegError, OSError, ValueError) as cause:
         part.unlink(missing_ok=True)
         raise SinkError(f"cannot write {path}: {_reason(cause)}") from cause

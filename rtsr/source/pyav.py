@@ -52,7 +52,8 @@ class PyAVSource:
             rest = [stream for stream in self.container.streams if stream.index != self._stream.index]
             self.others = [stream for stream in rest if _copyable(stream)]
             self.notes = [f"{_name(stream)} was left out" for stream in rest if not _copyable(stream)]
-            self._ends: list[int] = []
+            self._span: tuple[int, int] | None = None
+            self._end = 0.0
             self._decoded = self._decode()
             self._early: list[Copied] = []
             self._first = self._read_first()
@@ -96,13 +97,15 @@ class PyAVSource:
         damaged = 0
         try:
             for packet in self.container.demux([self._stream, *self.others]):
+                if packet.pts is not None and packet.time_base is not None:
+                    self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.stream.index != self._stream.index:
                     if packet.size:  # An empty one says that the file ends.
                         yield Copied(packet.stream.index, packet)
                     continue
                 if packet.dts is not None:
-                    self._ends += (packet.dts, packet.dts + (packet.duration or 0))
-                    self._ends = [min(self._ends), max(self._ends)]
+                    start = packet.dts if self._span is None else self._span[0]
+                    self._span = (start, packet.dts + (packet.duration or 0))
                 try:
                     yield from self._stream.decode(packet)
                 except InvalidDataError:
@@ -126,11 +129,15 @@ class PyAVSource:
 
     def _check_complete(self) -> None:
         """A container that promises a longer video than it holds was cut off."""
-        base = self._stream.time_base
-        if self._stream.duration is None or self.container.duration is None or base is None or not self._ends:
+        stream, base = self._stream, self.video.time_base
+        if self.container.duration is None or self._span is None:
             return
-        promised = min(float(self._stream.duration * base), self.container.duration / av.time_base)
-        found = float((self._ends[1] - self._ends[0]) * base)
+        promised, found = self.container.duration / av.time_base, self._end
+        if stream.duration is not None:
+            promised, found = (
+                min(promised, float(stream.duration * base)),
+                float((self._span[1] - self._span[0]) * base),
+            )
         if found < promised - max(0.5, 0.02 * promised):
             raise SourceError(
                 f"{self.path} is cut off: {found:.1f} of {promised:.1f} s can be read; copy it again, or keep "
@@ -154,8 +161,10 @@ class _Clock:
         pts = picture.pts
         if self.last is None:
             pts = 0 if self.counts else pts or 0
-        elif self.counts or pts is None or pts <= self.last:
+        elif self.counts or pts is None:
             pts = self.last + self.usual
+        else:
+            pts = max(pts, self.last + 1)
         self.last = pts
         return pts, self.usual if self.counts else picture.duration or self.usual
 
@@ -168,11 +177,15 @@ def _open(path: Path) -> InputContainer:
     if path.is_file() and path.stat().st_size == 0:
         raise SourceError(f"{path} is empty; copy or record it again")
     try:
-        return av.open(str(path))
+        container = av.open(str(path.absolute()))  # FFmpeg takes what stands before a colon for a protocol.
     except PermissionError as cause:
         raise SourceError(f"{path} may not be read; change its permissions") from cause
     except (FFmpegError, OSError, ValueError) as cause:
         raise SourceError(f"{path} is not a video that can be read, or it is cut off; does it play?") from cause
+    if container.format.name == "tty":  # FFmpeg draws text files as pictures of letters.
+        container.close()
+        raise SourceError(f"{path} is not a video, but text; name a video file")
+    return container
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:

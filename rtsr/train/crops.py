@@ -68,6 +68,8 @@ def load_examples(recipe: Recipe, data: Path) -> list[Example]:
     ]
     if not recipe.pairs:
         return reduced
+    if not (data / recipe.pairs).is_dir():
+        raise TrainError(f"there is no folder {data / recipe.pairs}; is --data right?")
     rendered = [
         _rendered(folder, recipe.scale, random)
         for folder in sorted((data / recipe.pairs).iterdir())
@@ -87,8 +89,11 @@ def _pictures(folder: Path) -> list[Path]:
 def read_rgb(path: Path) -> NDArray:
     """The picture at `path` as (H, W, 3) uint8 RGB; AVIF needs Pillow 11.3 or newer."""
     image = need("PIL.Image", "train")
-    with image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+    try:
+        with image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as cause:
+        raise TrainError(f"cannot read the picture {path}: {cause}") from cause
 
 
 def _reduced(path: Path, recipe: Recipe, random: np.random.Generator) -> Example:
@@ -96,6 +101,8 @@ def _reduced(path: Path, recipe: Recipe, random: np.random.Generator) -> Example
     high = read_rgb(path)
     grid = scale.numerator * 2
     height, width = (side // grid * grid for side in high.shape[:2])
+    if min(height, width) < recipe.patch * scale:
+        raise TrainError(f"{path} is too small for crops of {int(recipe.patch * scale)} pixels; leave it out")
     high = np.ascontiguousarray(high[:height, :width])
     weight = height * width * _detail(high)
     if recipe.flavour == "photo":

@@ -38,16 +38,19 @@ def train(
     torch.manual_seed(recipe.seed)
     model = build(recipe.arch, recipe.scale)
     average = build(recipe.arch, recipe.scale)
-    if recipe.start:
+    if recipe.start and not checkpoint.exists():
         inherit(model, _load(checkpoint.with_name(f"{recipe.start}.pt"))["average"])
     average.load_state_dict(model.state_dict())
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.lr)
     done = 0
     if checkpoint.exists():
         state = _load(checkpoint)
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
+        try:
+            model.load_state_dict(state["model"])
+            average.load_state_dict(state["average"])
+            optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError, KeyError) as cause:
+            raise TrainError(f"{checkpoint} holds another network than {recipe.arch}; remove it, or rename") from cause
         done = state["step"]
         log(f"resumed at step {done}")
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

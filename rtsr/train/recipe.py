@@ -55,6 +55,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.flavour not in ("photo", "capture"):
             raise TrainError(f"flavour is photo or capture, not {self.flavour!r}")
+        if self.scale not in (Fraction(3, 2), 2, 3, 4):
+            raise TrainError(f"scale is 3/2, 2, 3 or 4, not {self.scale}")
         if self.loss not in ("l1", "psnr"):
             raise TrainError(f"loss is l1 or psnr, not {self.loss!r}")
         if self.steps < 1 or self.batch < 1 or self.patch < 8:
@@ -88,5 +90,5 @@ def read_recipe(path: Path) -> Recipe:
         for key in ("photos", "games", "hold_out"):
             raw[key] = tuple(raw.get(key, ()))
         return Recipe(**{"name": path.stem, **raw})
-    except (KeyError, TypeError, ValueError) as cause:
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as cause:
         raise TrainError(f"{path.name}: {cause}") from cause

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rtsr.card import Card, Quality
 from rtsr.engine.onnx import OnnxEngine
@@ -58,9 +59,10 @@ class Session:
 
     def export(self, command: str) -> Card:
         """Export the checkpoint, score the exported network on the data sets of its flavour, and write its card."""
-        card = export_checkpoint(self.checkpoint, self.recipe, self.engines, training=command)
         quality = {}
-        with OnnxEngine(card, self.engines / f"{card.name}.onnx") as engine:
+        with TemporaryDirectory() as scratch:
+            card = export_checkpoint(self.checkpoint, self.recipe, Path(scratch), training=command)
+            engine = OnnxEngine(card, Path(scratch) / f"{card.name}.onnx")
             for name in SCORED[self.recipe.flavour]:
                 if (self.data / name).is_dir():
                     kept = self.recipe.hold_out if name == self.recipe.pairs else ()

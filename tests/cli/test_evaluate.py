@@ -65,8 +65,8 @@ def test_table(rtsr, dataset):
         (["--engine", "magic"], 2, "unknown engine 'magic'; known: onnx, bicubic, lanczos, fsr"),
         (["--engine", "fsr", "--model", "x"], 2, "fsr runs no network"),
         ([], 2, "--model is missing"),
-        (["--model", "nothing"], 2, "unknown model 'nothing' for scale 2; known: "),
-        (["--engine", "bicubic", "--scale", "9"], 2, "scale '9' is out of range"),
+        (["--model", "nothing"], 2, "unknown model 'nothing'; known: "),
+        (["--engine", "bicubic", "--scale", "9"], 2, "scale 9 is out of range"),
         (["--engine", "bicubic", "--dataset", "/nowhere"], 1, "there is no folder /nowhere"),
     ],
 )

@@ -72,6 +72,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
         "missing": (folder / "missing.mp4", "does not exist"),
         "folder": (folder / "folder.mp4", "is a folder"),
         "text": (folder / "text.mp4", "not a video"),
+        "letters": (folder / "notes.txt", "but text"),
         "empty": (folder / "empty.mp4", "is empty"),
         "truncated": (folder / "truncated.mp4", "cut off"),
         "picture-less": (folder / "nothing.mkv", "no pictures"),
@@ -79,6 +80,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
     }
     files["folder"][0].mkdir()
     files["text"][0].write_text("This is a letter, not a film.\n" * 50)
+    files["letters"][0].write_text("This is a letter, not a film.\n" * 50)
     files["empty"][0].touch()
     files["truncated"][0].write_bytes(whole[: len(whole) // 2])
     make_pictureless(files["picture-less"][0])
@@ -101,7 +103,9 @@ def make_sound(path: Path) -> None:
         out.mux(stream.encode(None))
 
 
-@pytest.mark.parametrize("kind", ["missing", "folder", "text", "empty", "truncated", "picture-less", "sound"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "folder", "text", "letters", "empty", "truncated", "picture-less", "sound"]
+)
 def test_bad_inputs_get_one_line_and_leave_nothing(tmp_path: Path, kind: str) -> None:
     path, says = bad_inputs(tmp_path)[kind]
     before = sorted(tmp_path.iterdir())
@@ -172,7 +176,9 @@ def test_quiet_encoders(tmp_path: Path, codec: str) -> None:
 def test_a_stopped_run_says_where_its_part_is(tmp_path: Path, with_signal: signal.Signals) -> None:
     source = make_video(tmp_path / "in.mp4", frames=600, size=(320, 240))
     command = [sys.executable, "-c", "from rtsr.cli import main; main()", "upscale", str(source), "--scale", "2"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+    # A shell that runs tests in the background lets its children ignore SIGINT.
+    as_usual = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **as_usual) as running:
         while not any(path.stat().st_size > 50_000 for path in tmp_path.glob(".in_2x.*.mp4")):
             assert running.poll() is None
             time.sleep(0.05)
@@ -182,3 +188,28 @@ def test_a_stopped_run_says_where_its_part_is(tmp_path: Path, with_signal: signa
     assert "in_2x.partial.mp4" in errors and len(errors.strip().splitlines()) == 1
     assert 0 < probe(tmp_path / "in_2x.partial.mp4").frames < 600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "in_2x.partial.mp4"]
+
+
+def test_names_with_colons_and_spaces(tmp_path: Path) -> None:
+    make_video(tmp_path / "in.mp4", frames=2).rename(tmp_path / "12:30 match.mp4")
+    done = rtsr("upscale", "12:30 match.mp4", "--scale", "2", "--engine", "bicubic", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert probe(tmp_path / "12:30 match_2x.mp4").frames == 2
+
+
+def test_a_preset_keeps_its_network_and_leaves_its_options_to_its_own_encoder(tmp_path: Path) -> None:
+    make_video(tmp_path / "in.mp4", frames=2)
+    wish = ("upscale", "in.mp4", "--scale", "2", "--preset", "archive", "--engine", "onnx", "--codec", "libsvtav1")
+    done = rtsr(*wish, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "quicksrnet-medium" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["upscale"], ["upscale", "in.mp4", "--crf", "abc"], ["nonsense"], ["--nope"]])
+def test_wrong_usage_gets_one_line(arguments: list[str]) -> None:
+    assert_one_error_line(rtsr(*arguments), 2, "rtsr --help")
+
+
+def test_no_arguments_shows_the_commands() -> None:
+    done = rtsr()
+    assert done.returncode == 2 and "upscale" in done.stdout + done.stderr
