@@ -1,17 +1,19 @@
 """Training images in memory and the random crops taken from them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.errors import TrainError, need
+from rtsr.metrics import luma
 from rtsr.train.degrade import compress, shrink
 from rtsr.train.recipe import Recipe
 
-NATIVE_SHARE = 0.6
+NATIVE_SHARE = 0.85
 """Share of a capture recipe's crops that come from rendered pairs rather than from reduced pictures."""
 
 
@@ -25,6 +27,8 @@ class Example:
     """Low-resolution versions, each (H / scale, W / scale, 3) uint8 RGB."""
     weight: float
     """How often it is drawn, relative to the others."""
+    error: float = 1.0
+    """Mean squared error of its bicubic upscaling, white being 1: how hard it is."""
 
 
 class Crops:
@@ -38,13 +42,16 @@ class Crops:
         weights = np.array([example.weight for example in examples])
         self.probabilities = weights / weights.sum()
 
-    def batch(self, step: int) -> tuple[NDArray, NDArray]:
-        """Low and high crops of `step`: float32 in [0, 1], (N, 3, patch, patch) and `scale` times that."""
+    def batch(self, step: int) -> tuple[NDArray, NDArray, NDArray]:
+        """Crops of `step`: low and high, float32 in [0, 1], (N, 3, patch, patch) and `scale` times that.
+
+        Third is the error of each crop's whole picture, (N,) float32; see `Example.error`.
+        """
         random = np.random.default_rng((self.recipe.seed, step))
         chosen = random.choice(len(self.examples), self.recipe.batch, p=self.probabilities)
         crops = [self._crop(self.examples[i], random) for i in chosen]
         low, high = (np.stack(side).astype(np.float32) / 255 for side in zip(*crops, strict=True))
-        return low, high
+        return low, high, np.array([self.examples[i].error for i in chosen], np.float32)
 
     def _crop(self, example: Example, random: np.random.Generator) -> tuple[NDArray, NDArray]:
         scale, patch = self.recipe.scale, self.recipe.patch
@@ -76,7 +83,7 @@ def load_examples(recipe: Recipe, data: Path) -> list[Example]:
         if folder.is_dir() and not any(part in folder.name for part in recipe.hold_out)
     ]
     balance = NATIVE_SHARE / (1 - NATIVE_SHARE) * sum(e.weight for e in reduced) / max(len(rendered), 1)
-    return reduced + [Example(e.high, e.lows, balance or 1.0) for e in rendered]
+    return reduced + [replace(example, weight=balance or 1.0) for example in rendered]
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -106,16 +113,17 @@ def _reduced(path: Path, recipe: Recipe, random: np.random.Generator) -> Example
     high = np.ascontiguousarray(high[:height, :width])
     weight = height * width * _detail(high)
     if recipe.flavour == "photo":
-        return Example(high, (shrink(high, scale, "bicubic"),), weight)
+        low = shrink(high, scale, "bicubic")
+        return Example(high, (low,), weight, _bicubic_error(low, high))
     sharp = shrink(high, scale, "point")
     lows = (sharp, shrink(high, scale, "area"), _captured(sharp, random))
-    return Example(high, lows, weight)
+    return Example(high, lows, weight, _bicubic_error(lows[1], high))
 
 
 def _rendered(folder: Path, scale: Fraction, random: np.random.Generator) -> Example:
     high = read_rgb(folder / "1080.avif")
     low = read_rgb(folder / f"{int(1080 / scale)}.avif")
-    return Example(high, (low, *(_captured(low, random) for _ in range(3))), 1.0)
+    return Example(high, (low, *(_captured(low, random) for _ in range(3))), 1.0, _bicubic_error(low, high))
 
 
 def _captured(low: NDArray, random: np.random.Generator) -> NDArray:
@@ -123,6 +131,11 @@ def _captured(low: NDArray, random: np.random.Generator) -> NDArray:
     codec = "libx265" if random.random() < 0.25 else "libx264"
     dy, dx = (int(step) for step in random.integers(-3, 4, 2))
     return compress(low, crf, codec, (dy, dx))
+
+
+def _bicubic_error(low: NDArray, high: NDArray) -> float:
+    large = cv2.resize(low, high.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return float(np.mean((luma(large) - luma(high)) ** 2)) / 255**2
 
 
 def _detail(image: NDArray) -> float:

@@ -16,8 +16,8 @@ from rtsr.train.crops import Crops
 from rtsr.train.recipe import Recipe
 
 LUMA_WEIGHTS = torch.tensor(LUMA, dtype=torch.float32).reshape(1, 3, 1, 1)
-PSNR_FLOOR = 2e-5
-"""Added to each crop's squared error (47 dB), so that flat crops do not rule the PSNR loss."""
+EASIEST = 2e-5
+"""Added to a picture's bicubic error (47 dB), so that flat pictures do not rule the relative loss."""
 
 
 def train(
@@ -59,10 +59,10 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = recipe.lr_at(step)
         asked = time.monotonic()
-        low, high = (torch.from_numpy(side) for side in crops.batch(step))
+        low, high, errors = (torch.from_numpy(side) for side in crops.batch(step))
         waiting += time.monotonic() - asked
         result = model(low.to(memory_format=torch.channels_last))
-        loss = loss_of(result, high, recipe)
+        loss = loss_of(result, high, errors, recipe)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -87,8 +87,10 @@ def steps_done(checkpoint: Path) -> int:
     return _load(checkpoint)["step"] if checkpoint.exists() else 0
 
 
-def loss_of(result: Tensor, truth: Tensor, recipe: Recipe) -> Tensor:
+def loss_of(result: Tensor, truth: Tensor, errors: Tensor, recipe: Recipe) -> Tensor:
     """The recipe's loss between two batches (N, 3, H, W) in [0, 1]; `result` before its clamp.
+
+    `errors` (N,) are the mean squared errors of the crops' pictures under bicubic upscaling.
 
     Colour and luma are weighed as the recipe says: the figures of merit look at luma only, and so do eyes.
     """
@@ -97,7 +99,7 @@ def loss_of(result: Tensor, truth: Tensor, recipe: Recipe) -> Tensor:
     if recipe.loss == "l1":
         return (1 - recipe.luma) * error.abs().mean() + recipe.luma * luma.abs().mean()
     squared = (1 - recipe.luma) * error.square().mean((1, 2, 3)) + recipe.luma * luma.square().mean((1, 2))
-    return (squared + PSNR_FLOOR).log10().mean()
+    return (squared / (errors + EASIEST)).mean()
 
 
 @torch.no_grad()

@@ -42,7 +42,8 @@ class Recipe:
     hold: float = 0.3
     """Share of the steps before the learning rate begins to fall."""
     loss: str = "l1"
-    """`l1`, or `psnr`: the mean of each crop's own PSNR, in which smooth scenes weigh as much as rich ones."""
+    """`l1`, or `relative`: squared error over that of bicubic on the whole picture, so that the PSNR gained on a
+    smooth picture counts as much as that on a rich one."""
     luma: float = 0.7
     """Share of the loss taken on luma alone; the rest is on RGB."""
     average: float = 0.999
@@ -57,8 +58,8 @@ class Recipe:
             raise TrainError(f"flavour is photo or capture, not {self.flavour!r}")
         if self.scale not in (Fraction(3, 2), 2, 3, 4):
             raise TrainError(f"scale is 3/2, 2, 3 or 4, not {self.scale}")
-        if self.loss not in ("l1", "psnr"):
-            raise TrainError(f"loss is l1 or psnr, not {self.loss!r}")
+        if self.loss not in ("l1", "relative"):
+            raise TrainError(f"loss is l1 or relative, not {self.loss!r}")
         if self.steps < 1 or self.batch < 1 or self.patch < 8:
             raise TrainError("steps and batch are at least 1, patch at least 8")
         if self.patch % self.scale.denominator:

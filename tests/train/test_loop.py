@@ -32,12 +32,12 @@ def averaged(checkpoint: Path) -> torch.nn.Module:
 
 
 def error(model: torch.nn.Module, crops: Crops) -> float:
-    low, high = (torch.from_numpy(side) for side in crops.batch(10_000))
+    low, high, _ = (torch.from_numpy(side) for side in crops.batch(10_000))
     with torch.inference_mode():
         return float((model(low) - high).square().mean())
 
 
-@pytest.mark.parametrize("loss", ["l1", "psnr"])
+@pytest.mark.parametrize("loss", ["l1", "relative"])
 def test_learns(crops: Crops, tmp_path: Path, loss: str) -> None:
     lines: list[str] = []
     recipe = replace(RECIPE, loss=loss)
@@ -79,10 +79,17 @@ def test_a_damaged_checkpoint_is_named(crops: Crops, tmp_path: Path) -> None:
 
 def test_the_losses_vanish_only_at_the_truth() -> None:
     truth = torch.rand(2, 3, 8, 8)
-    for loss in ("l1", "psnr"):
+    for loss in ("l1", "relative"):
         recipe = replace(RECIPE, loss=loss)
-        best = loss_of(truth, truth, recipe)
-        assert best < loss_of(truth + 0.01, truth, recipe) < loss_of(truth + 0.1, truth, recipe)
+        losses = [loss_of(truth + off, truth, torch.tensor([0.01, 0.02]), recipe) for off in (0, 0.01, 0.1)]
+        assert losses[0] == 0 and losses[0] < losses[1] < losses[2]
+
+
+def test_the_relative_loss_weighs_a_picture_by_how_easy_it_is() -> None:
+    truth = torch.rand(1, 3, 8, 8)
+    recipe = replace(RECIPE, loss="relative")
+    easy, hard = (float(loss_of(truth + 0.01, truth, torch.tensor([error]), recipe)) for error in (1e-3, 1e-2))
+    assert easy == pytest.approx(10 * hard, rel=0.02)
 
 
 def test_the_learning_rate_is_held_then_falls_to_zero() -> None:
