@@ -59,9 +59,11 @@ class Session:
 
     def export(self, command: str) -> Card:
         """Export the checkpoint, score the exported network on the data sets of its flavour, and write its card."""
+        recipe = self.recipe
+        training = f"{command}; {recipe.steps} steps of {recipe.batch} crops of {recipe.patch}x{recipe.patch} pixels"
         quality = {}
         with TemporaryDirectory() as scratch:
-            card = export_checkpoint(self.checkpoint, self.recipe, Path(scratch), training=command)
+            card = export_checkpoint(self.checkpoint, self.recipe, Path(scratch))
             engine = OnnxEngine(card, Path(scratch) / f"{card.name}.onnx")
             for name in SCORED[self.recipe.flavour]:
                 if (self.data / name).is_dir():
@@ -70,7 +72,7 @@ class Session:
                     title = f"{found.dataset} (unseen maps)" if kept else found.dataset
                     quality[title] = Quality(round(found.psnr, 3), round(found.ssim, 4), len(found.scores))
                     self.log(f"{title}: {found.psnr:.3f} dB, {found.ssim:.4f}")
-        return export_checkpoint(self.checkpoint, self.recipe, self.engines, training=command, quality=quality)
+        return export_checkpoint(self.checkpoint, self.recipe, self.engines, training=training, quality=quality)
 
     def _pictures(self, name: str):
         folder = self.data / name
