@@ -11,7 +11,7 @@ from rtsr.metrics import luma
 BLOCK = 24
 """Side of the squares that are compared, in high-resolution pixels."""
 SHIFTS = [shift for shift in product((-9, -6, -3, 0, 3, 6, 9), repeat=2) if shift != (0, 0)]
-VISIBLE = 8.0
+VISIBLE = 16.0
 """Root mean square difference, in 8-bit levels, below which a square is not judged."""
 
 
@@ -30,6 +30,6 @@ def misplaced(low: NDArray, high: NDArray) -> NDArray[np.bool_]:
 
     in_place = difference(0, 0)
     moved = np.min([difference(dy, dx) for dy, dx in SHIFTS], axis=0)
-    wrong = ((moved < 0.6 * in_place) & (in_place > VISIBLE**2)).astype(np.uint8)
+    wrong = ((moved < 0.5 * in_place) & (in_place > VISIBLE**2)).astype(np.uint8)
     wrong = cv2.dilate(wrong, np.ones((BLOCK, BLOCK), np.uint8))
     return cv2.resize(wrong, low.shape[1::-1], interpolation=cv2.INTER_AREA) > 0
