@@ -11,7 +11,7 @@ from rtsr.errors import MissingDependency, RtsrError, SinkError, UsageError, nee
 def raising(error: Exception):
     """A stand-in for the command line's root that fails with `error`."""
 
-    def fail(args: list[str] | None = None) -> None:
+    def fail(args: list[str] | None, prog_name: str, standalone_mode: bool) -> None:
         raise error
 
     return fail

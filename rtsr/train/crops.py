@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.errors import TrainError, need
+from rtsr.imresize import imresize
 from rtsr.metrics import luma
 from rtsr.train.degrade import compress, shrink
 from rtsr.train.recipe import Recipe
@@ -16,8 +16,6 @@ from rtsr.train.registration import misplaced
 
 NATIVE_SHARE = 0.85
 """Share of a capture recipe's crops that come from rendered pairs rather than from reduced pictures."""
-TRIES = 30
-"""How often a crop is drawn again where two renders of a pair do not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +28,6 @@ class Example:
     """Low-resolution versions, each (H / scale, W / scale, 3) uint8 RGB."""
     weight: float
     """How often it is drawn, relative to the others."""
-    misplaced: NDArray | None = None
-    """(H / scale, W / scale) bool: no crop is taken from where this is true."""
     error: float = 1.0
     """Mean squared error of its bicubic upscaling, white being 1: how hard it is."""
 
@@ -62,10 +58,7 @@ class Crops:
         scale, patch = self.recipe.scale, self.recipe.patch
         low = example.lows[random.integers(len(example.lows))]
         grid = scale.denominator
-        for _ in range(TRIES):
-            y, x = (int(random.integers((side - patch) // grid + 1)) * grid for side in low.shape[:2])
-            if example.misplaced is None or not example.misplaced[y : y + patch, x : x + patch].any():
-                break
+        y, x = (int(random.integers((side - patch) // grid + 1)) * grid for side in low.shape[:2])
         top, left, side = int(y * scale), int(x * scale), int(patch * scale)
         pair = (low[y : y + patch, x : x + patch], example.high[top : top + side, left : left + side])
         turns, flip = int(random.integers(4)), bool(random.integers(2))
@@ -122,17 +115,19 @@ def _reduced(path: Path, recipe: Recipe, random: np.random.Generator) -> Example
     weight = height * width * _detail(high)
     if recipe.flavour == "photo":
         low = shrink(high, scale, "bicubic")
-        return Example(high, (low,), weight, error=_bicubic_error(low, high))
+        return Example(high, (low,), weight, _bicubic_error(low, high))
     sharp = shrink(high, scale, "point")
     lows = (sharp, shrink(high, scale, "area"), _captured(sharp, random))
-    return Example(high, lows, weight, error=_bicubic_error(lows[1], high))
+    return Example(high, lows, weight, _bicubic_error(lows[1], high))
 
 
 def _rendered(folder: Path, scale: Fraction, random: np.random.Generator) -> Example:
     high = read_rgb(folder / "1080.avif")
     low = read_rgb(folder / f"{int(1080 / scale)}.avif")
     lows = (low, *(_captured(low, random) for _ in range(3)))
-    return Example(high, lows, 1.0, misplaced(low, high), _bicubic_error(low, high))
+    # What the two renders show at different places has no truth here: bicubic is what it must not be worse than.
+    high = np.where(misplaced(low, high)[..., None], _bicubic(low, high), high)
+    return Example(high, lows, 1.0, _bicubic_error(low, high))
 
 
 def _captured(low: NDArray, random: np.random.Generator) -> NDArray:
@@ -143,8 +138,12 @@ def _captured(low: NDArray, random: np.random.Generator) -> NDArray:
 
 
 def _bicubic_error(low: NDArray, high: NDArray) -> float:
-    large = cv2.resize(low, high.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    return float(np.mean((luma(large) - luma(high)) ** 2)) / 255**2
+    return float(np.mean((luma(_bicubic(low, high)) - luma(high)) ** 2)) / 255**2
+
+
+def _bicubic(low: NDArray, high: NDArray) -> NDArray:
+    """`low` at the size of `high`."""
+    return imresize(low, *high.shape[:2])
 
 
 def _detail(image: NDArray) -> float:

@@ -16,7 +16,7 @@ VISIBLE = 16.0
 
 
 def misplaced(low: NDArray, high: NDArray) -> NDArray[np.bool_]:
-    """Low-resolution pixels (H, W) whose surroundings fit `high` much better when moved by some pixels.
+    """Pixels of `high` (H, W) whose surroundings in `low` fit much better when moved by some pixels.
 
     `low` and `high` are renders of one moment, 8-bit RGB. A game draws its map, speed and icons at places
     rounded to each resolution's own pixels; a network that learns from such pairs smears every icon.
@@ -31,5 +31,4 @@ def misplaced(low: NDArray, high: NDArray) -> NDArray[np.bool_]:
     in_place = difference(0, 0)
     moved = np.min([difference(dy, dx) for dy, dx in SHIFTS], axis=0)
     wrong = ((moved < 0.5 * in_place) & (in_place > VISIBLE**2)).astype(np.uint8)
-    wrong = cv2.dilate(wrong, np.ones((BLOCK, BLOCK), np.uint8))
-    return cv2.resize(wrong, low.shape[1::-1], interpolation=cv2.INTER_AREA) > 0
+    return cv2.dilate(wrong, np.ones((BLOCK, BLOCK), np.uint8)) > 0

@@ -21,10 +21,10 @@ def test_a_moved_icon_is_found_and_only_that() -> None:
     icon(high, 200, 120, 32)
     icon(low, 96, 60, 16)  # at half of 192, not of 200
     found = misplaced(low, high)
-    assert found.shape == (144, 192)
-    assert found[62:74, 98:110].any()
+    assert found.shape == (288, 384)
+    assert found[124:148, 196:220].any()
     far = np.ones_like(found)
-    far[40:96, 76:140] = False
+    far[80:192, 152:280] = False
     assert not found[far].any()
 
 
