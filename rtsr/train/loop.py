@@ -28,8 +28,9 @@ def train(
     log: Callable[[str], None],
     every: int = 2000,
     minutes: float | None = None,
+    start: dict[str, Tensor] | None = None,
 ) -> bool:
-    """Train, from `checkpoint` if it exists, until the last step or until `minutes` have passed.
+    """Train, from `checkpoint` if it exists, else from the weights `start`, until the last step or for `minutes`.
 
     `checkpoint` is rewritten every `every` steps and holds the network, its averaged weights, the optimiser's
     state and the step. Batch n is the same in every run, so a resumed run equals an uninterrupted one.
@@ -38,8 +39,8 @@ def train(
     torch.manual_seed(recipe.seed)
     model = build(recipe.arch, recipe.scale)
     average = build(recipe.arch, recipe.scale)
-    if recipe.start and not checkpoint.exists():
-        inherit(model, _load(checkpoint.with_name(f"{recipe.start}.pt"))["average"])
+    if start is not None and not checkpoint.exists():
+        inherit(model, start)
     average.load_state_dict(model.state_dict())
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.lr)
     done = 0
@@ -80,6 +81,11 @@ def train(
         if late and not last:
             return False
     return True
+
+
+def trained_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """The averaged weights in `checkpoint`."""
+    return _load(checkpoint)["average"]
 
 
 def steps_done(checkpoint: Path) -> int:

@@ -49,7 +49,8 @@ class Recipe:
     average: float = 0.999
     """Decay of the running average of the weights that is evaluated and exported."""
     start: str = ""
-    """Recipe whose trained weights are taken where they fit; extra middle layers start as the identity."""
+    """Recipe whose weights, trained here or shipped, are taken where they fit; extra middle layers start as the
+    identity."""
     seed: int = 1
     """Seed of the initial weights and of every crop."""
 

@@ -12,8 +12,9 @@ from rtsr.evaluate import evaluate, pictures
 from rtsr.export import export_checkpoint
 from rtsr.metrics import border, compare
 from rtsr.train.crops import Crops, load_examples
-from rtsr.train.loop import score, steps_done, train
+from rtsr.train.loop import score, steps_done, train, trained_weights
 from rtsr.train.recipe import Recipe
+from rtsr.train.shipped import shipped_weights
 
 SCORED = {"photo": ("benchmarks/Set5", "benchmarks/Set14", "benchmarks/BSD100"), "capture": ("pairs",)}
 """Data sets below the data folder that a card reports, by flavour."""
@@ -55,7 +56,7 @@ class Session:
             return score(model, images, lambda result, truth: compare(result, truth, crop)[0])
 
         measure = validate if images else lambda _: float("nan")
-        return train(recipe, crops, self.checkpoint, measure, self.log, every, minutes)
+        return train(recipe, crops, self.checkpoint, measure, self.log, every, minutes, self._start())
 
     def export(self, command: str) -> Card:
         """Export the checkpoint, score the exported network on the data sets of its flavour, and write its card."""
@@ -73,6 +74,20 @@ class Session:
                     quality[title] = Quality(round(found.psnr, 3), round(found.ssim, 4), len(found.scores))
                     self.log(f"{title}: {found.psnr:.3f} dB, {found.ssim:.4f}")
         return export_checkpoint(self.checkpoint, self.recipe, self.engines, training=training, quality=quality)
+
+    def _start(self):
+        """Weights of the recipe that this one grows from: trained here, or shipped."""
+        name = self.recipe.start
+        if not name:
+            return None
+        checkpoint, network = self.runs / f"{name}.pt", self.engines / f"{name}.onnx"
+        if checkpoint.exists():
+            self.log(f"starting from {checkpoint}")
+            return trained_weights(checkpoint)
+        if network.exists():
+            self.log(f"starting from {network}")
+            return shipped_weights(network)
+        raise TrainError(f"this recipe grows from {name}: train recipes/{name}.toml first, or put {network} there")
 
     def _pictures(self, name: str):
         folder = self.data / name

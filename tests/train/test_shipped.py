@@ -1,0 +1,31 @@
+"""Shipped weights come back as they were trained."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from rtsr.errors import TrainError
+from rtsr.export import graph
+from rtsr.models import build
+from rtsr.models.quicksrnet import QuickSRNet
+from rtsr.train.shipped import shipped_weights
+
+
+@pytest.mark.parametrize("scale", [Fraction(3, 2), Fraction(2)])
+def test_an_exported_network_gives_its_weights_back(tmp_path: Path, scale: Fraction) -> None:
+    model = build("quicksrnet-small", scale)
+    assert isinstance(model, QuickSRNet)
+    for weights in model.parameters():
+        torch.nn.init.normal_(weights)
+    (tmp_path / "n.onnx").write_bytes(graph(model).SerializeToString())
+    state = shipped_weights(tmp_path / "n.onnx")
+    assert state.keys() == model.state_dict().keys()
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "n.onnx").write_bytes(b"not a network")
+    with pytest.raises(TrainError, match="must be a QuickSRNet"):
+        shipped_weights(tmp_path / "n.onnx")
