@@ -25,11 +25,48 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class Exit:
+    """One exit of a network that has several: a stage, which goes on from the one before, and a head."""
+
+    stage_macs: float
+    """Multiply-adds per input pixel of the stage alone; 0 where the features of the stage before are used as they
+    are, and there is no stage file."""
+    head_macs: float
+    """Multiply-adds per input pixel of the head."""
+    radius: int
+    """How far an output pixel of this exit looks, in input pixels."""
+    quality: dict[str, Quality] = field(default_factory=dict)
+    """Scores of this exit by data set."""
+
+    def __post_init__(self) -> None:
+        _expect(self, stage_macs=(int, float), head_macs=(int, float), radius=int)
+        if self.stage_macs < 0 or self.head_macs < 0 or self.radius < 0:
+            raise CardError("an exit's costs and radius are not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimation:
+    """The network that foretells, patch by patch, what each exit reaches."""
+
+    patch: int
+    """Side of the patches that it judges, in input pixels."""
+    macs: float
+    """Multiply-adds per input pixel."""
+    sign: int
+    """1: the higher an estimate, the better the exit. -1: the lower."""
+
+    def __post_init__(self) -> None:
+        _expect(self, patch=int, macs=(int, float), sign=int)
+        if self.patch < 1 or self.macs < 0 or self.sign not in (1, -1):
+            raise CardError("an estimator's patch is positive, its cost not negative, its sign 1 or -1")
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """What a network is, what it costs and how good it was measured to be."""
 
     name: str
-    """Name of the card and of the network's file, without suffix."""
+    """Name of the card and of the network's file, without suffix; or, with several exits, of its folder."""
     arch: str
     """Architecture, e.g. `quicksrnet-small`."""
     scale: Fraction
@@ -37,7 +74,7 @@ class Card:
     flavour: str
     """`capture` (rendered and compressed frames), `photo` (clean photographs) or `none` (no network)."""
     sha256: str = ""
-    """Hash of the ONNX file, in hexadecimal; empty where there is no file."""
+    """Hash of the ONNX file, or of a folder's files (see `hash_of`), in hexadecimal; empty where there is none."""
     size_multiple: int = 1
     """Input height and width must be multiples of this."""
     radius: int = 0
@@ -54,6 +91,10 @@ class Card:
     """Images, steps and command that made the weights."""
     quality: dict[str, Quality] = field(default_factory=dict)
     """Scores by data set, e.g. `BSD100`."""
+    exits: tuple[Exit, ...] = ()
+    """Exits 1, 2, ... of a network with several; empty where there is but one. Exit 0 is bicubic interpolation."""
+    estimator: Estimation | None = None
+    """Given where the network foretells what its exits reach."""
 
     def __post_init__(self) -> None:
         _expect(
@@ -82,7 +123,10 @@ def read_card(path: Path) -> Card:
         if unknown:
             raise CardError(f"unknown {unknown}; allowed: {sorted(known)}")
         raw["scale"] = Fraction(str(raw["scale"]))
-        raw["quality"] = {name: Quality(**scores) for name, scores in raw.get("quality", {}).items()}
+        raw["quality"] = _qualities(raw)
+        raw["exits"] = tuple(Exit(**{**entry, "quality": _qualities(entry)}) for entry in raw.get("exits", ()))
+        if "estimator" in raw:
+            raw["estimator"] = Estimation(**raw["estimator"])
         return Card(**raw)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, CardError) as cause:
         raise CardError(f"the card {path} is damaged: {cause}; reinstall rtsr or export the network again") from cause
@@ -92,13 +136,24 @@ def read_card(path: Path) -> Card:
 
 def card_as_dict(card: Card) -> dict[str, object]:
     """The card as plain values, ready for TOML or JSON; the scale as "3/2" or "2"."""
-    return {**dataclasses.asdict(card), "scale": str(card.scale)}
+    plain = {**dataclasses.asdict(card), "scale": str(card.scale), "exits": [dataclasses.asdict(e) for e in card.exits]}
+    return {key: value for key, value in plain.items() if value is not None and (key != "exits" or value)}
+
+
+def hash_of(network: Path) -> str:
+    """SHA-256 of a network in hexadecimal: of its file, or of a folder's ONNX files, each behind its name."""
+    if not network.is_dir():
+        return sha256(network.read_bytes()).hexdigest()
+    whole = sha256()
+    for file in sorted(network.glob("*.onnx")):
+        whole.update(file.name.encode() + b"\0" + sha256(file.read_bytes()).digest())
+    return whole.hexdigest()
 
 
 def check_hash(card: Card, network: Path) -> None:
-    """Raise CardError unless the file `network` is the one that the card was written for."""
+    """Raise CardError unless `network`, a file or a folder, is the one that the card was written for."""
     try:
-        found = sha256(network.read_bytes()).hexdigest()
+        found = hash_of(network)
     except OSError as cause:
         raise CardError(
             f"{card.name}: its network {network} cannot be read ({cause.strerror}); reinstall rtsr"
@@ -107,6 +162,10 @@ def check_hash(card: Card, network: Path) -> None:
         raise CardError(
             f"{card.name}: {network} is not the file that its card describes; reinstall rtsr or export again"
         )
+
+
+def _qualities(raw: dict) -> dict[str, Quality]:
+    return {name: Quality(**scores) for name, scores in raw.get("quality", {}).items()}
 
 
 def _expect(value: object, **types: type | tuple[type, ...]) -> None:

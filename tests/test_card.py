@@ -7,8 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import tomli_w
 
-from rtsr.card import Card, Quality, card_as_dict, check_hash, read_card
+from rtsr.card import Card, Estimation, Quality, card_as_dict, check_hash, hash_of, read_card
 from rtsr.errors import CardError
 
 TEXT = """
@@ -47,7 +48,55 @@ def test_dictionary_holds_plain_values(tmp_path):
     plain = json.loads(json.dumps(card_as_dict(card)))
     assert plain["scale"] == "3/2"
     assert plain["quality"] == {"BSD100": {"psnr": 34, "ssim": 0.93, "images": 100}}
-    assert plain.keys() == {entry.name for entry in dataclasses.fields(Card)}
+    assert plain.keys() == {entry.name for entry in dataclasses.fields(Card)} - {"exits", "estimator"}
+
+
+EXITS = """
+[[exits]]
+stage_macs = 100
+head_macs = 20.5
+radius = 3
+[exits.quality.Set5]
+psnr = 30
+ssim = 0.9
+images = 5
+
+[[exits]]
+stage_macs = 0
+head_macs = 50
+radius = 4
+
+[estimator]
+patch = 32
+macs = 3000
+sign = -1
+"""
+
+
+def test_exits_and_estimator_are_read_and_written(tmp_path):
+    card = read_card(write(tmp_path, TEXT + EXITS))
+    assert [(exit.stage_macs, exit.head_macs, exit.radius) for exit in card.exits] == [(100, 20.5, 3), (0, 50, 4)]
+    assert card.exits[0].quality == {"Set5": Quality(psnr=30, ssim=0.9, images=5)}
+    assert card.estimator == Estimation(patch=32, macs=3000, sign=-1)
+    assert read_card(write(tmp_path, tomli_w.dumps(card_as_dict(card)))) == card
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("sign = -1", "sign = 0"), ("radius = 3", "radius = -3"), ("patch = 32", "colour = 3")]
+)
+def test_wrong_exits_are_refused(tmp_path, old, new):
+    with pytest.raises(CardError, match="damaged"):
+        read_card(write(tmp_path, TEXT + EXITS.replace(old, new)))
+
+
+def test_a_folder_has_one_hash_for_all_its_files(tmp_path):
+    for name in ("stage1.onnx", "head1.onnx"):
+        (tmp_path / name).write_bytes(name.encode())
+    whole = hash_of(tmp_path)
+    (tmp_path / "notes.txt").write_text("not part of the network")
+    assert hash_of(tmp_path) == whole
+    (tmp_path / "head1.onnx").rename(tmp_path / "head2.onnx")
+    assert hash_of(tmp_path) != whole
 
 
 def test_output_side():
