@@ -24,19 +24,30 @@ class Allocation:
     """Gain per cost of the last edge that the budget paid for; infinite where it paid for none."""
 
 
-def allocate(gains: NDArray[np.floating], costs: NDArray[np.floating], budget: float) -> Allocation:
+def allocate(
+    gains: NDArray[np.floating],
+    costs: NDArray[np.floating],
+    budget: float,
+    reached: NDArray[np.intp] | None = None,
+) -> Allocation:
     """Exits that gain the most within `budget`: the greedy walk over the tiles' convex hulls.
 
     `gains` and `costs` are (N, K): of exit k over exit 0, so that column 0 is 0; costs grow along k. A tile's exit
-    that gains nothing is never chosen, however large the budget.
+    that gains nothing is never chosen, however large the budget. Tiles that have `reached` an exit already (N,)
+    start there: going on from it costs the full price of the new exit.
     """
+    if reached is not None:
+        start = np.arange(len(gains)), reached
+        gains, costs = gains - gains[start][:, None], costs.copy()
+        before = np.arange(gains.shape[1]) <= reached[:, None]
+        gains[before], costs[before] = 0.0, 0.0
     tiles, ends, slopes, rise, run = _edges(gains, costs)
     order = np.argsort(-slopes, kind="stable")
     within = np.cumsum(run[order]) <= budget
     # Edges behind the first that is too dear may still fit, but not one whose own predecessor was left out:
     # stopping there keeps every tile on its hull.
     paid = order[: len(within) if within.all() else int(np.argmin(within))]
-    exits = np.zeros(len(gains), np.intp)
+    exits = np.zeros(len(gains), np.intp) if reached is None else reached.copy()
     np.maximum.at(exits, tiles[paid], ends[paid])
     eta = float(slopes[paid[-1]]) if len(paid) else float("inf")
     return Allocation(exits, float(rise[paid].sum()), float(run[paid].sum()), eta)

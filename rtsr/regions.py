@@ -57,6 +57,10 @@ class Grid:
         right, bottom = min(x + columns * self.side, self.width), min(y + rows * self.side, self.height)
         return Rect(x, y, right - x, bottom - y)
 
+    def rect_of(self, region: "Region") -> Rect:
+        """The rectangle of the tiles of `region`."""
+        return self.rect(region.row, region.column, region.rows, region.columns)
+
     def areas(self) -> NDArray[np.intp]:
         """Pixels of every tile, (rows, columns)."""
         return np.outer(*(np.minimum(self.side, n - np.arange(0, n, self.side)) for n in (self.height, self.width)))
@@ -109,12 +113,13 @@ def window(rect: Rect, halo: int, grid: Grid, multiple: int = 1) -> Rect:
     return Rect(left, top, right - left, bottom - top)
 
 
-def changed(before: NDArray[np.uint8], now: NDArray[np.uint8], grid: Grid, halo: int) -> NDArray[np.bool_]:
+def changed(
+    before: NDArray[np.uint8], now: NDArray[np.uint8], grid: Grid, halo: int, factor: int = 1
+) -> NDArray[np.bool_]:
     """Which tiles, each with `halo` around it, differ in any pixel between two planes of one size.
 
-    The planes may be of lower resolution than the grid's frame by a whole factor (chroma); exact, not a guess.
+    `factor` is 2 for planes of half the grid's resolution (chroma). Exact, not a guess.
     """
-    factor = -(-grid.height // now.shape[0])
     height, width = now.shape
     # A summed-area table of the differences answers for every window at once.
     sums = cv2.integral((before != now).view(np.uint8))

@@ -64,3 +64,15 @@ def test_without_a_budget_or_without_tiles_nothing_is_bought() -> None:
     nothing = allocate(gains, costs, 0)
     assert not nothing.exits.any() and nothing.cost == 0 and nothing.eta == float("inf")
     assert len(allocate(gains[:0], costs[:0], 5).exits) == 0
+
+
+def test_what_was_reached_is_kept_and_paid_for_once() -> None:
+    gains, costs = situation(50, 3)
+    reached = np.random.default_rng(3).integers(0, 4, 50)
+    nothing = allocate(gains, costs, 0, reached)
+    assert (nothing.exits == reached).all() and nothing.cost == 0
+    some = allocate(gains, costs, 40, reached)
+    deeper = some.exits > reached
+    assert (some.exits >= reached).all() and deeper.any()
+    assert costs[deeper, some.exits[deeper]].sum() == pytest.approx(some.cost) and some.cost <= 40
+    assert (gains[deeper, some.exits[deeper]] > gains[deeper, reached[deeper]]).all()

@@ -1,0 +1,35 @@
+"""Bicubic interpolation of 8-bit planes: the cheapest picture, and what every refined one starts from."""
+
+from fractions import Fraction
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+"""Luma (H, W) and two chroma planes, (ceil(H / 2), ceil(W / 2)) each."""
+
+
+def enlarge(planes: Planes, scale: Fraction, chroma_left: bool) -> Planes:
+    """The planes upscaled by `scale`, chroma sited on the left, whatever its siting was.
+
+    Keys' kernel with a = -0.75, as in PyTorch and OpenCV; borders are repeated. Sides that do not suit the scale
+    are taken as one pixel longer; an odd side of the result is cut to an even one.
+    """
+    y, u, v = planes
+    y = np.pad(y, [(0, -side % scale.denominator) for side in y.shape], mode="edge")
+    height, width = (int(side * scale) for side in y.shape)
+    luma = cv2.resize(y, (width, height), interpolation=cv2.INTER_CUBIC)
+    half = (width // 2, height // 2)
+    chroma = [_enlarge_chroma(plane, scale, half, chroma_left) for plane in (u, v)]
+    return luma[: height // 2 * 2, : width // 2 * 2], chroma[0], chroma[1]
+
+
+def _enlarge_chroma(plane: NDArray, scale: Fraction, size: tuple[int, int], left: bool) -> NDArray:
+    step = 1 / float(scale)
+    centred = step / 2 - 0.5
+    # Output sample j lies on luma column 2j, that is on 2j / scale + (1 / scale - 1) / 2 of the input's.
+    across = (step - 1) / 4 if left else (step - 1) / 4 - 0.25
+    to_input = np.array([[step, 0, across], [0, step, centred]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(plane, to_input, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
