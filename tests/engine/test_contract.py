@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 
 from rtsr.engine import RESAMPLERS
-from rtsr.engine.fake import FakeEngine
+from rtsr.engine.exits import OneExit
+from rtsr.engine.fake import FakeEngine, FakeStagedEngine
+from rtsr.engine.resample import steep_bicubic
 from rtsr.errors import EngineError
 
-ENGINES = {"fake": FakeEngine, **RESAMPLERS}
+ENGINES = {
+    "fake": FakeEngine,
+    "fake-staged": FakeStagedEngine,
+    "fake-one-exit": lambda scale: OneExit(FakeStagedEngine(scale), 3),
+    "steep-bicubic": steep_bicubic,
+    **RESAMPLERS,
+}
 SCALES = [Fraction(2), Fraction(3, 2), Fraction(3), Fraction(4, 3)]
 
 
