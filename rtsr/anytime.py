@@ -5,13 +5,14 @@ Nothing here waits or owns a clock: the clock is handed in, and read before ever
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtsr import canvas
 from rtsr.allocation import allocate
+from rtsr.budget import blank, exit_costs
 from rtsr.card import Card
 from rtsr.colour import to_rgb
 from rtsr.cubic import Planes, enlarge
@@ -25,10 +26,13 @@ MARGIN = 2
 """More halo than the network needs, in input pixels: reducing chroma looks one output pixel further."""
 SLICE = 8
 """A region takes no more than this part of a frame's time, so that the clock is read often enough."""
+GAMMA = 1.0
+"""Weight of the blank test in dB; the paper has 1.0 to 1.5."""
 FLOOR_NS = 1_000_000
 """Regions are not made smaller than what takes this long: small ones are mostly halo."""
 
 Array = NDArray[np.float32]
+P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
@@ -90,7 +94,7 @@ class Refiner:
         self.clock = clock
         self.costs = costs
         self.reuse = reuse
-        self._macs = macs_by_exit(self.card)
+        self._macs = exit_costs(self.card)
         self._halo = 2 * -(-(max(exit.radius for exit in self.card.exits) + MARGIN) // 2)
         self._overhead = 1.4
         """Pixels of windows over pixels of their regions, running mean."""
@@ -117,12 +121,10 @@ class Refiner:
     def _begin(self, frame: Frame) -> _State:
         """The interpolated frame, what changed since the last one, and what exits are expected to reach."""
         multiple = self.card.size_multiple
-        grid = Grid(*(-(-side // multiple) * multiple for side in (frame.width, frame.height)), SIDE)
+        width, height = (-(-side // multiple) * multiple for side in (frame.width, frame.height))
+        grid = Grid(width, height, SIDE)
         fresh, last = self._changed(frame, grid), self._last
-        if last is not None and not fresh.any():
-            large = last.large
-        else:
-            large = self._interpolate(frame)
+        large = last.large if last is not None and not fresh.any() else self._interpolate(frame)
         errors = np.empty((*fresh.shape, len(self._macs)), np.float32) if last is None else last.errors.copy()
         spent = Spent(np.zeros(len(self._macs), np.intp), full_macs=grid.width * grid.height * float(self._macs[-1]))
         state = _State(frame, grid, fresh, large, np.zeros(fresh.shape, np.intp), errors, spent)
@@ -176,7 +178,8 @@ class Refiner:
         kept = usable & (wanted == last.exits)
         state.exits[usable] = last.exits[usable]
         if usable.all():
-            state.large = last.large if kept.all() else tuple(plane.copy() for plane in last.large)
+            y, u, v = last.large
+            state.large = last.large if kept.all() else (y.copy(), u.copy(), v.copy())
             return kept
         if state.large is last.large:
             state.large = self._interpolate(state.frame)
@@ -199,10 +202,10 @@ class Refiner:
         reached = 0
         while reached < target and self._in_time(reached + 1, seen.area, due_ns):
             reached += 1
-            features = self._timed(f"stage {reached}", seen.area, lambda: self.engine.stage(reached, features))
+            features = self._timed(f"stage {reached}", seen.area, self.engine.stage, reached, features)
             state.spent.macs += self.card.exits[reached - 1].stage_macs * seen.area
         if reached:
-            self._timed(f"head {reached}", seen.area, lambda: self._put(state, reached, features, rect, seen))
+            self._timed(f"head {reached}", seen.area, self._put, state, reached, features, rect, seen)
             state.exits[region.tiles] = reached
             state.spent.macs += self.card.exits[reached - 1].head_macs * seen.area
         if reached < target:
@@ -222,9 +225,9 @@ class Refiner:
         stages = sum(self.costs.expected_ns(f"stage {i}", SIDE**2) for i in range(1, k + 1))
         return stages + self.costs.expected_ns(f"head {k}", SIDE**2) if k else 0.0
 
-    def _timed(self, name: str, pixels: int, work: Callable[[], Result]) -> Result:
+    def _timed(self, name: str, pixels: int, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         began = self.clock()
-        result = work()
+        result = work(*args, **kwargs)
         self.costs.observe(name, pixels, self.clock() - began)
         return result
 
@@ -237,10 +240,17 @@ class Refiner:
         return state.rgb
 
 
-def macs_by_exit(card: Card) -> NDArray[np.float64]:
-    """Multiply-adds per input pixel of exits 0, 1, ...: the stages up to it and its head."""
-    stages = np.cumsum([exit.stage_macs for exit in card.exits])
-    return np.concatenate([[0.0], stages + [exit.head_macs for exit in card.exits]])
+def expected_errors(engine: StagedEngine, patches: Array) -> Array:
+    """Mean squared errors that exits 0, 1, ... are expected to leave, (N, exits + 1), white being 1.
+
+    `patches` are (N, 3, 32, 32) in [0, 1]. Made of what the estimator says in dB (ENAF, equation 7), bicubic
+    thought better by `GAMMA` dB on blank patches (equation 8).
+    """
+    assert engine.card.estimator is not None
+    estimates = engine.card.estimator.sign * engine.estimate(patches)
+    pictures = np.ascontiguousarray((patches * 255).round().transpose(0, 2, 3, 1), np.uint8)
+    estimates[:, 0] += GAMMA * blank(pictures)
+    return np.power(10, -estimates / 10, dtype=np.float32)
 
 
 def _allocate(

@@ -19,7 +19,9 @@ def copy(rect: Rect, scale: Fraction, source: Planes, target: Planes) -> None:
         new[place] = old[place]
 
 
-def paste(rect: Rect, seen: Rect, upscaled: NDArray[np.float32], scale: Fraction, colour: Colour, target: Planes) -> None:
+def paste(
+    rect: Rect, seen: Rect, upscaled: NDArray[np.float32], scale: Fraction, colour: Colour, target: Planes
+) -> None:
     """Put what `rect` became into the planes `target`; `rect` starts on multiples of 4.
 
     `upscaled` (3, h, w), RGB in [0, 1], is what the window `seen` around `rect` became.
@@ -30,7 +32,9 @@ def paste(rect: Rect, seen: Rect, upscaled: NDArray[np.float32], scale: Fraction
     width, height = (int(side * scale) // 2 * 2 for side in (rect.w, rect.h))
     part = np.ascontiguousarray(upscaled[:, top : top + height, left : left + before + width])
     planes = from_rgb(part, replace(colour, chroma_left=True))
-    for place, new, plane, skip in zip(_places(rect, scale), target, planes, (before, before // 2, before // 2), strict=True):
+    for place, new, plane, skip in zip(
+        _places(rect, scale), target, planes, (before, before // 2, before // 2), strict=True
+    ):
         new[place] = plane[:, skip:]
 
 

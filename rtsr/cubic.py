@@ -19,17 +19,18 @@ def enlarge(planes: Planes, scale: Fraction, chroma_left: bool) -> Planes:
     y, u, v = planes
     y = np.pad(y, [(0, -side % scale.denominator) for side in y.shape], mode="edge")
     height, width = (int(side * scale) for side in y.shape)
-    luma = cv2.resize(y, (width, height), interpolation=cv2.INTER_CUBIC)
+    luma = cv2.resize(y, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
     half = (width // 2, height // 2)
     chroma = [_enlarge_chroma(plane, scale, half, chroma_left) for plane in (u, v)]
     return luma[: height // 2 * 2, : width // 2 * 2], chroma[0], chroma[1]
 
 
-def _enlarge_chroma(plane: NDArray, scale: Fraction, size: tuple[int, int], left: bool) -> NDArray:
+def _enlarge_chroma(plane: NDArray, scale: Fraction, size: tuple[int, int], left: bool) -> NDArray[np.uint8]:
     step = 1 / float(scale)
     centred = step / 2 - 0.5
     # Output sample j lies on luma column 2j, that is on 2j / scale + (1 / scale - 1) / 2 of the input's.
     across = (step - 1) / 4 if left else (step - 1) / 4 - 0.25
     to_input = np.array([[step, 0, across], [0, step, centred]])
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(plane, to_input, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpAffine(plane, to_input, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return warped.astype(np.uint8, copy=False)

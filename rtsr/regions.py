@@ -129,5 +129,7 @@ def changed(
         starts.append(np.maximum(0, (first - halo) // factor))
         ends.append(np.minimum(limit, -(-(np.minimum(first + grid.side, n) + halo) // factor)))
     (top, left), (bottom, right) = starts, ends
-    count = sums[np.ix_(bottom, right)] - sums[np.ix_(top, right)] - sums[np.ix_(bottom, left)] + sums[np.ix_(top, left)]
+    count = (
+        sums[np.ix_(bottom, right)] - sums[np.ix_(top, right)] - sums[np.ix_(bottom, left)] + sums[np.ix_(top, left)]
+    )
     return count > 0

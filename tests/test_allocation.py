@@ -1,6 +1,6 @@
 """A frame's budget buys as much as it can."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_the_walk_is_as_good_as_the_search(seed: int) -> None:
 def test_more_budget_never_gains_less() -> None:
     gains, costs = situation(60, 7)
     reached = [allocate(gains, costs, budget).gain for budget in np.linspace(0, 400, 60)]
-    assert all(a <= b + 1e-9 for a, b in zip(reached, reached[1:], strict=False)) and reached[-1] > reached[0]
+    assert all(a <= b + 1e-9 for a, b in pairwise(reached)) and reached[-1] > reached[0]
 
 
 def test_what_gains_nothing_is_left_alone_however_much_there_is_to_spend() -> None:
