@@ -8,11 +8,17 @@ from torch import nn
 
 from rtsr.errors import UsageError
 from rtsr.models.quicksrnet import QuickSRNet
+from rtsr.models.rlfn import RLFN
+from rtsr.models.smsr import SMSR
 
 MODELS: dict[str, Callable[[Fraction], nn.Module]] = {
     "quicksrnet-small": partial(QuickSRNet, channels=32, blocks=2),
     "quicksrnet-medium": partial(QuickSRNet, channels=32, blocks=5),
     "quicksrnet-large": partial(QuickSRNet, channels=64, blocks=11),
+    "rlfn": partial(RLFN, channels=52, blocks=6),
+    "rlfn-s": partial(RLFN, channels=48, blocks=6),
+    "rlfn-ntire": partial(RLFN, channels=46, blocks=4, inner=48),
+    "smsr": SMSR,
 }
 
 
