@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
@@ -50,11 +51,11 @@ class Graph:
         """Its inputs and outputs, for errors."""
         return ", ".join(f"{end.name} {end.type} {end.shape}" for end in (*self.inputs, *self.outputs))
 
-    def run(self, *arrays: NDArray) -> tuple[NDArray, ...]:
+    def run(self, *arrays: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         """All outputs for all inputs, in order; raises EngineError where the run fails."""
         feed = {end.name: array for end, array in zip(self.inputs, arrays, strict=True)}
         try:
-            return tuple(cast(list[NDArray], self._session.run(None, feed)))
+            return tuple(cast(list[NDArray[np.float32]], self._session.run(None, feed)))
         except Exception as cause:  # as above
             shapes = ", ".join(str(array.shape) for array in arrays)
             raise EngineError(f"{self.name} failed on {shapes}: {first_line(cause)}") from cause
