@@ -6,12 +6,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rtsr.card import Card, Quality
+<<<<<<< HEAD
 from rtsr.datasets import pictures
 from rtsr.engine.onnx import OnnxEngine
+=======
+from rtsr.engine import open_engine
+>>>>>>> work-c
 from rtsr.errors import TrainError
 from rtsr.evaluate import evaluate
 from rtsr.export import export_checkpoint
 from rtsr.metrics import border, compare
+from rtsr.resources import Network
 from rtsr.train.crops import Crops, load_examples
 from rtsr.train.loop import score, steps_done, train, trained_weights
 from rtsr.train.recipe import Recipe
@@ -66,7 +71,7 @@ class Session:
         quality = {}
         with TemporaryDirectory() as scratch:
             card = export_checkpoint(self.checkpoint, self.recipe, Path(scratch))
-            engine = OnnxEngine(card, Path(scratch) / f"{card.name}.onnx")
+            engine = open_engine(card, Network(card, Path(scratch) / f"{card.name}.toml").path)
             for name in SCORED[self.recipe.flavour]:
                 if (self.data / name).is_dir():
                     kept = self.recipe.hold_out if name == self.recipe.pairs else ()
