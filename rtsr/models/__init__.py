@@ -12,6 +12,7 @@ from rtsr.models.enaf_fsrcnn import EnafFsrcnn
 from rtsr.models.enaf_quicksrnet import EnafQuickSRNet
 from rtsr.models.enaf_srresnet import EnafSrresnet
 from rtsr.models.quicksrnet import QuickSRNet
+from rtsr.models.rlfn import RLFN
 
 MODELS: dict[str, Callable[[Fraction], nn.Module]] = {
     "quicksrnet-small": partial(QuickSRNet, channels=32, blocks=2),
@@ -22,6 +23,9 @@ MODELS: dict[str, Callable[[Fraction], nn.Module]] = {
     "enaf-srresnet": EnafSrresnet,
     "enaf-quicksrnet-medium": partial(EnafQuickSRNet, channels=32, taps=(0, 2, 5)),
     "enaf-quicksrnet-large": partial(EnafQuickSRNet, channels=64, taps=(1, 4, 11)),
+    "rlfn": partial(RLFN, channels=52, blocks=6),
+    "rlfn-s": partial(RLFN, channels=48, blocks=6),
+    "rlfn-ntire": partial(RLFN, channels=46, blocks=4, inner=48),
 }
 
 
