@@ -13,6 +13,7 @@ from rtsr.errors import UsageError
 from rtsr.models import build
 from rtsr.models.cost import macs
 from rtsr.models.enaf_quicksrnet import EnafQuickSRNet
+from rtsr.models.enaf_rlfn import EnafRLFN
 from rtsr.models.multi_exit import MultiExit
 from rtsr.models.quicksrnet import QuickSRNet
 
@@ -25,8 +26,11 @@ NETWORKS = [
     ("enaf-quicksrnet-medium", X1_5),
     ("enaf-quicksrnet-large", X2),
     ("enaf-quicksrnet-large", X1_5),
+    ("enaf-rlfn-s", X2),
+    ("enaf-rlfn-s", X1_5),
 ]
 OVER_QUICKSRNET = [(arch, scale) for arch, scale in NETWORKS if "quicksrnet" in arch]
+OVER_PLAIN = [(arch, scale) for arch, scale in NETWORKS if scale != X4]
 
 
 def image(*shape: int) -> torch.Tensor:
@@ -87,6 +91,8 @@ def test_exits_that_are_not_there_and_scales_are_refused():
     for taps in ((), (-1, 2), (2, 2), (3, 2)):
         with pytest.raises(ValueError, match="taps rise"):
             EnafQuickSRNet(X2, 8, taps)
+        with pytest.raises(ValueError, match="taps rise"):
+            EnafRLFN(X2, 8, taps)
 
 
 def operations(model: nn.Module, k: int) -> float:
@@ -124,6 +130,8 @@ def test_exits_cost_what_the_paper_says(arch, expected):
         ("enaf-quicksrnet-medium", X1_5, (1728, 20160, 47808)),
         ("enaf-quicksrnet-large", X2, (45504, 156096, 414144)),
         ("enaf-quicksrnet-large", X1_5, (40320, 150912, 408960)),
+        ("enaf-rlfn-s", X2, (160877, 294538, 428199)),
+        ("enaf-rlfn-s", X1_5, (156989, 290650, 424311)),
     ],
 )
 def test_multiply_adds_an_input_pixel(arch, scale, expected):
@@ -149,6 +157,7 @@ def test_carn_has_one_stage_that_computes():
         ("enaf-quicksrnet-medium", X2, 50_604, 2 * 3468),
         ("enaf-quicksrnet-medium", X1_5, 50_619, 2 * 3483),
         ("enaf-quicksrnet-large", X2, 414_924, 2 * 6924),
+        ("enaf-rlfn-s", X2, 454_620, 2 * 25_980),
     ],
 )
 def test_parameters(arch, scale, backbone, heads):
@@ -180,7 +189,7 @@ def test_exits_over_quicksrnet_start_as_nearest_neighbour(arch, scale):
         torch.testing.assert_close(upscaled, expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(("arch", "scale"), OVER_QUICKSRNET)
+@pytest.mark.parametrize(("arch", "scale"), OVER_PLAIN)
 @torch.no_grad()
 def test_the_last_exit_equals_the_plain_network_of_the_same_weights(arch, scale):
     torch.manual_seed(3)

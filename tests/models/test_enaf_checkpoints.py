@@ -12,20 +12,18 @@ from torch.nn import functional as F
 
 from rtsr import metrics
 from rtsr.evaluate import pictures
-from rtsr.models import build
 from rtsr.models.multi_exit import RELEASED_SIGN, MultiExit
+from tests.models.released import released
 
 X4 = Fraction(4)
 SET5 = {"enaf-fsrcnn": (28.63, 30.20, 30.52, 30.62), "enaf-carn": (28.63, 31.74, 31.89, 31.94)}
 """PSNR on luma of exits 0 to 3 over whole images, as measured for the checkpoints."""
 
 
-def released(arch: str, shared: Path) -> MultiExit:
-    model = build(arch, X4)
+def network(arch: str, shared: Path) -> MultiExit:
+    model = released(shared, arch, 4, f"{arch.replace('-', '_')}_x4.t7")
     assert isinstance(model, MultiExit)
-    file = shared / "checkpoints" / f"{arch.replace('-', '_')}_x4.t7"
-    model.load_state_dict(torch.load(file, weights_only=True, map_location="cpu"), strict=True)
-    return model.eval()
+    return model
 
 
 def tensor(picture: np.ndarray) -> Tensor:
@@ -50,7 +48,7 @@ def patches(dataset: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 @pytest.mark.parametrize("arch", SET5)
 @torch.inference_mode()
 def test_every_exit_on_set5(arch, shared):
-    model = released(arch, shared)
+    model = network(arch, shared)
     found = [scores(model, low, high) for _, low, high in pictures(shared / "data/benchmarks/Set5", X4)]
     assert len(found) == 5
     np.testing.assert_allclose(np.mean(found, 0), SET5[arch], rtol=0, atol=0.01)
@@ -59,7 +57,7 @@ def test_every_exit_on_set5(arch, shared):
 @pytest.mark.parametrize("arch", SET5)
 @torch.inference_mode()
 def test_released_estimates_are_negative_psnr(arch, shared):
-    model = released(arch, shared)
+    model = network(arch, shared)
     pairs = list(patches(shared / "data/benchmarks/Set14"))[::2]
     truth = np.array([scores(model, low, high) for low, high in pairs])
     estimates = RELEASED_SIGN * model.estimator(torch.cat([tensor(low) for low, _ in pairs])).numpy()
