@@ -10,6 +10,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
+from rtsr.errors import UsageError
 from rtsr.models.multi_exit import Estimator, MultiExit
 
 CHANNELS, GROUPS = 64, 4
@@ -21,7 +22,7 @@ class EnafCarn(MultiExit):
     """Upscales RGB in [0, 1], (N, 3, H, W) of any size, by 4, to RGB in [0, 1].
 
     All exits tap the same features and differ in the width of their upsampler: 16, 32 and 64 channels; exit 3 is
-    CARN itself. So stages 2 and 3 do nothing. Raises ValueError for another scale.
+    CARN itself. So stages 2 and 3 do nothing. Raises UsageError for another scale.
     """
 
     exits = 3
@@ -29,7 +30,7 @@ class EnafCarn(MultiExit):
     def __init__(self, scale: Fraction) -> None:
         super().__init__()
         if scale != 4:
-            raise ValueError(f"ENAF-CARN upscales by 4, not by {scale}")
+            raise UsageError(f"ENAF-CARN upscales by 4, not by {float(scale):g}")
         self.scale = Fraction(scale)
         self.sub_mean = MeanShift(-1)
         self.add_mean = MeanShift(1)
