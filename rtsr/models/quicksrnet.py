@@ -29,11 +29,7 @@ class QuickSRNet(nn.Module):
         self.shuffle = self.scale.numerator
         self.conv_first = nn.Conv2d(3, channels, 3, padding=1)
         self.conv_mid = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(blocks))
-        outputs = 3 * self.shuffle**2
-        if self.scale == THREE_HALVES:
-            self.conv_last = nn.Conv2d(4 * channels, outputs, 1)
-        else:
-            self.conv_last = nn.Conv2d(channels, outputs, 3, padding=1)
+        self.conv_last = last_convolution(self.scale, channels)
         self._start_as_nearest()
 
     def features(self, image: Tensor) -> Tensor:
@@ -45,15 +41,7 @@ class QuickSRNet(nn.Module):
 
     def head(self, features: Tensor) -> Tensor:
         """The unclamped image: last convolution and depth-to-space."""
-        if self.scale == THREE_HALVES:
-            # Space-to-depth(2) followed by a 1x1 convolution is a 2x2 convolution with stride 2 and the
-            # same weights: the channel order (c, dy, dx) of the one is the memory order of the other.
-            weight = self.conv_last.weight
-            folded = weight.reshape(weight.shape[0], -1, 2, 2)
-            x = F.conv2d(features, folded, self.conv_last.bias, stride=2)
-        else:
-            x = self.conv_last(features)
-        return F.pixel_shuffle(x, self.shuffle)
+        return to_image(self.conv_last, features, self.scale)
 
     def forward(self, image: Tensor) -> Tensor:
         """The upscaled image; while training it is not clamped, so that what lies beyond white still learns."""
@@ -65,23 +53,46 @@ class QuickSRNet(nn.Module):
         """Identity initialisation, section 3.2, equations 1 to 3.
 
         The paper adds identities to small random weights. Here the three channels that carry the image
-        start as the exact identity and the last convolution reads only them, so that the network starts
-        as nearest-neighbour resampling to the letter; all other channels are random and free to learn.
+        start as the exact identity and the last convolution reads only them (`last_convolution`), so that the
+        network starts as nearest-neighbour resampling to the letter; all other channels are random and free to learn.
         """
         for conv in [self.conv_first, *self.conv_mid]:
             conv.weight[:3] = 0
             conv.bias[:3] = 0
             for i in range(conv.in_channels):
                 conv.weight[i, i, 1, 1] += 1
-        last = self.conv_last
-        last.weight.zero_()
-        assert last.bias is not None
-        last.bias.zero_()
-        for i in range(last.out_channels):
-            colour, place = divmod(i, self.shuffle**2)
-            if self.scale == THREE_HALVES:
-                row, column = divmod(place, 3)
-                nearest = 2 * (row * 2 // 3) + column * 2 // 3
-                last.weight[i, 4 * colour + nearest, 0, 0] = 1
-            else:
-                last.weight[i, colour, 1, 1] = 1
+
+
+@torch.no_grad()
+def last_convolution(scale: Fraction, channels: int) -> nn.Conv2d:
+    """The convolution that `to_image` takes, starting as nearest-neighbour resampling of the first three channels."""
+    shuffle = scale.numerator
+    if scale == THREE_HALVES:
+        conv = nn.Conv2d(4 * channels, 3 * shuffle**2, 1)
+    else:
+        conv = nn.Conv2d(channels, 3 * shuffle**2, 3, padding=1)
+    assert conv.bias is not None
+    conv.weight.zero_()
+    conv.bias.zero_()
+    for i in range(conv.out_channels):
+        colour, place = divmod(i, shuffle**2)
+        if scale == THREE_HALVES:
+            row, column = divmod(place, 3)
+            nearest = 2 * (row * 2 // 3) + column * 2 // 3
+            conv.weight[i, 4 * colour + nearest, 0, 0] = 1
+        else:
+            conv.weight[i, colour, 1, 1] = 1
+    return conv
+
+
+def to_image(conv: nn.Conv2d, features: Tensor, scale: Fraction) -> Tensor:
+    """Features (N, C, H, W) through a last convolution and depth-to-space: (N, 3, H * scale, W * scale)."""
+    if scale == THREE_HALVES:
+        # Space-to-depth(2) followed by a 1x1 convolution is a 2x2 convolution with stride 2 and the
+        # same weights: the channel order (c, dy, dx) of the one is the memory order of the other.
+        weight = conv.weight
+        folded = weight.reshape(weight.shape[0], -1, 2, 2)
+        x = F.conv2d(features, folded, conv.bias, stride=2)
+    else:
+        x = conv(features)
+    return F.pixel_shuffle(x, scale.numerator)
