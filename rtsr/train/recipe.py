@@ -124,9 +124,8 @@ def read_recipe(path: Path) -> Recipe:
         raise TrainError(f"cannot read the recipe {path}: {cause}") from cause
     try:
         return _assemble({"name": path.stem, **raw})
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, TrainError) as cause:
-        reason = f"{cause.args[0]} is missing" if isinstance(cause, KeyError) else cause
-        raise TrainError(f"{path.name}: {reason}") from cause
+    except (TypeError, ValueError, ZeroDivisionError, TrainError) as cause:
+        raise TrainError(f"{path.name}: {cause}") from cause
 
 
 def _assemble(raw: dict) -> Recipe:
@@ -135,9 +134,14 @@ def _assemble(raw: dict) -> Recipe:
     _known(raw, tuple(field.name for field in dataclasses.fields(Recipe) if field.name != "earlier"))
     if not isinstance(phases, list) or not phases or not all(isinstance(phase, dict) for phase in phases):
         raise TrainError("phases are tables, each headed [[phases]]")
+    missing = sorted({"arch", "scale", "flavour"} - raw.keys())
+    if missing:
+        raise TrainError(f"missing {missing}")
     name, raw["scale"] = raw["name"], Fraction(str(raw["scale"]))
     for key in ("photos", "games", "hold_out"):
-        raw[key] = tuple(raw.get(key, ()))
+        if not isinstance(names := raw.get(key, []), list) or not all(isinstance(entry, str) for entry in names):
+            raise TrainError(f"{key} is a list of names, not {names!r}")
+        raw[key] = tuple(names)
     made: list[Recipe] = []
     for number, phase in enumerate(phases, 1):
         _known(phase, PHASE_KEYS)
