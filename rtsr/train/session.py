@@ -14,9 +14,11 @@ from rtsr.errors import TrainError
 from rtsr.evaluate import evaluate, pictures
 from rtsr.export import export_checkpoint
 from rtsr.metrics import border, compare
+from rtsr.models import build
 from rtsr.train.crops import Crops, load_examples
 from rtsr.train.hardware import Hardware
 from rtsr.train.loop import CPU, score, train
+from rtsr.train.objectives import objective_of
 from rtsr.train.recipe import Recipe
 from rtsr.train.shipped import shipped_weights
 from rtsr.train.state import steps_done, trained_weights
@@ -52,6 +54,9 @@ class Session:
         if not left:
             self.log(f"{self.checkpoint(self.recipe.name)} is at its last step already")
             return True
+        network = build(self.recipe.arch, self.recipe.scale)
+        for phase in left:
+            objective_of(phase, network)  # What does not suit shows now, not hours later.
         self.log(f"loading images from {self.data}")
         examples = load_examples(max(left, key=lambda phase: phase.patch), self.data)
         self.log(f"{len(examples)} pictures; training on {self.hardware.device}, {self.hardware.precision}")
