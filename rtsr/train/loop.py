@@ -45,6 +45,7 @@ def train(
     for step in range(state.step, recipe.steps):
         state.set_pace(recipe.pace(step))
         batch = watch.waiting_for(lambda step=step: load(crops, step, hardware.device))
+        seed_chance(recipe.seed, step)
         with hardware.autocast():
             loss = state.objective.loss(state.model, batch, step)
         state.optimiser.zero_grad(set_to_none=True)
@@ -60,6 +61,11 @@ def train(
         if late and not last:
             return False
     return True
+
+
+def seed_chance(seed: int, step: int) -> None:
+    """Seed PyTorch's generators by `seed` and `step` alone, so that noise, too, is the same in a resumed run."""
+    torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1)[0]))
 
 
 def load(crops: Crops, step: int, device: str) -> Batch:

@@ -25,16 +25,21 @@ def fidelity(result: Tensor, truth: Tensor, errors: Tensor, recipe: Recipe) -> T
     Colour and luma are weighed as the recipe says: the figures of merit look at luma only, and so do eyes.
     """
     error = result - truth
-    luma = (error * LUMA_WEIGHTS.to(error.device)).sum(1)
+    luma = luma_of(error)
     if recipe.loss == "l1":
         return (1 - recipe.luma) * error.abs().mean() + recipe.luma * luma.abs().mean()
     squared = (1 - recipe.luma) * error.square().mean((1, 2, 3)) + recipe.luma * luma.square().mean((1, 2))
     return (squared / (errors + EASIEST)).mean()
 
 
+def luma_of(error: Tensor) -> Tensor:
+    """Luma, as `rtsr.metrics` weighs it, of a difference between two batches: (N, H, W)."""
+    return (error * LUMA_WEIGHTS.to(error.device)).sum(1)
+
+
 def decibels(result: Tensor, truth: Tensor) -> Tensor:
-    """PSNR of each picture of a batch over RGB, in dB, at most `BEST`: (N,)."""
-    squared = (result.clamp(0, 1) - truth).square().mean((1, 2, 3))
+    """PSNR of each picture of a batch on luma, in dB, at most `BEST`: (N,)."""
+    squared = luma_of(result.clamp(0, 1) - truth).square().mean((1, 2))
     return -10 * squared.clamp(min=10 ** (-BEST / 10)).log10()
 
 

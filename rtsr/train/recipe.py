@@ -95,6 +95,8 @@ class Recipe:
             raise TrainError(f"objective is one of {', '.join(OBJECTIVES)}, not {self.objective!r}")
         if self.objective == "sparse" and self.loss != "l1":
             raise TrainError("the objective sparse weighs its masks against loss l1, not relative")
+        if self.objective == "contrastive" and self.batch < 2:
+            raise TrainError("the objective contrastive compares crops of a batch: set batch to 2 or more")
         if self.steps < 1 or self.batch < 1 or self.patch < 8:
             raise TrainError("steps and batch are at least 1, patch at least 8")
         if self.patch % self.scale.denominator:
