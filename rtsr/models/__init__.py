@@ -14,6 +14,7 @@ from rtsr.models.enaf_rlfn import EnafRLFN
 from rtsr.models.enaf_srresnet import EnafSrresnet
 from rtsr.models.quicksrnet import QuickSRNet
 from rtsr.models.rlfn import RLFN
+from rtsr.models.smsr import SMSR
 
 MODELS: dict[str, Callable[[Fraction], nn.Module]] = {
     "quicksrnet-small": partial(QuickSRNet, channels=32, blocks=2),
@@ -28,6 +29,7 @@ MODELS: dict[str, Callable[[Fraction], nn.Module]] = {
     "rlfn": partial(RLFN, channels=52, blocks=6),
     "rlfn-s": partial(RLFN, channels=48, blocks=6),
     "rlfn-ntire": partial(RLFN, channels=46, blocks=4, inner=48),
+    "smsr": SMSR,
 }
 
 

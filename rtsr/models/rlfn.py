@@ -21,19 +21,29 @@ SLOPE = 0.05
 ATTENTION_CHANNELS = 16
 ATTENTION_VIEW = 15
 """Side in pixels that one value of the attention's coarse map is computed from: 7 of the stride-2 convolution's."""
+ATTENTION_STEP = 6
+"""Pixels between neighbours on the coarse map."""
+ALIGNED_RADIUS = 36
+"""Measured on game renders with all released weights, x2 and x4: at most 0.4 levels (`python -m benchmarks.halo`)."""
+WHOLE_FRAME = 1 << 14
+"""A radius for networks that look at all of a frame, however large."""
 
 
 class ESA(nn.Module):
     """Enhanced spatial attention: weighs features (N, channels, H, W) by a mask in [0, 1] that sees far.
 
-    Figure 3c. The mask is computed at about a sixth of the resolution and resized to H x W, so that it depends
-    on where the features' borders are: tiles differ from the whole frame (see `python -m benchmarks.halo`).
+    Figure 3c. The mask is computed at about a sixth of the resolution and resized to H x W. So stretched, it
+    depends on where the features' borders are, and tiles differ from the whole frame whatever context they are
+    given. `aligned` enlarges it by exactly six instead, each value to where it was computed: the same weights, hardly
+    another result (docs/decisions/0005-attention-in-tiles.md), and tiles agree that start at multiples of six.
+
     Features of less than 15 pixels a side, which the paper's layers cannot take, are seen with their last row and
     column repeated.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, aligned: bool = False) -> None:
         super().__init__()
+        self.aligned = aligned
         inner = ATTENTION_CHANNELS
         self.conv1 = nn.Conv2d(channels, inner, 1)
         self.conv_f = nn.Conv2d(inner, inner, 1)
@@ -45,20 +55,29 @@ class ESA(nn.Module):
         near = self.conv1(features)
         far = self.conv2(_at_least(near, ATTENTION_VIEW))
         far = self.conv3(F.max_pool2d(far, 7, 3))
-        far = F.interpolate(far, near.shape[2:], mode="bilinear", align_corners=False)
+        far = self._enlarge(far, near.shape[2], near.shape[3])
         return features * self.conv4(far + self.conv_f(near)).sigmoid()
+
+    def _enlarge(self, coarse: Tensor, height: int, width: int) -> Tensor:
+        if not self.aligned:
+            return F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
+        # Value i was computed around pixel 6 i + 7; with one before the first it comes to lie at 6 i + 7.5. Two more
+        # at the end cover the at most 14 pixels behind the last.
+        extended = F.pad(coarse, (1, 2, 1, 2), mode="replicate")
+        fine = F.interpolate(extended, scale_factor=ATTENTION_STEP, mode="bilinear", align_corners=False)
+        return fine[..., 1 : 1 + height, 1 : 1 + width]
 
 
 class RLFB(nn.Module):
     """Residual local feature block, equations 6 and 7: features (N, channels, H, W) to the same shape."""
 
-    def __init__(self, channels: int, inner: int) -> None:
+    def __init__(self, channels: int, inner: int, aligned: bool = False) -> None:
         super().__init__()
         self.c1_r = nn.Conv2d(channels, inner, 3, padding=1)
         self.c2_r = nn.Conv2d(inner, inner, 3, padding=1)
         self.c3_r = nn.Conv2d(inner, channels, 3, padding=1)
         self.c5 = nn.Conv2d(channels, channels, 1)
-        self.esa = ESA(channels)
+        self.esa = ESA(channels, aligned)
 
     def forward(self, features: Tensor) -> Tensor:
         x = features
@@ -84,18 +103,21 @@ class RLFN(nn.Module):
 
     `channels` and `blocks` as in the paper: RLFN 52 and 6, RLFN-S 48 and 6, NTIRE 46 and 4 with `inner` = 48
     channels inside the blocks. `scale` is 2, 3, 4 or 3/2; at 3/2 height and width must be even. Weights work on
-    [0, 255], as the released ones do. Raises UsageError for other scales.
+    [0, 255], as the released ones do. `aligned`: see ESA. Raises UsageError for other scales.
     """
 
-    def __init__(self, scale: Fraction, channels: int, blocks: int, inner: int | None = None) -> None:
+    def __init__(
+        self, scale: Fraction, channels: int, blocks: int, inner: int | None = None, aligned: bool = False
+    ) -> None:
         super().__init__()
         if scale not in SCALES:
             raise UsageError(f"RLFN upscales by 1.5, 2, 3 or 4, not by {float(scale):g}; choose one of these")
         self.scale = Fraction(scale)
+        self.aligned = aligned
         self.conv_1 = nn.Conv2d(3, channels, 3, padding=1)
         self._names = [f"block_{k}" for k in range(1, blocks + 1)]
         for name in self._names:
-            self.add_module(name, RLFB(channels, inner or channels))
+            self.add_module(name, RLFB(channels, inner or channels, aligned))
         self.conv_2 = nn.Conv2d(channels, channels, 3, padding=1)
         self.upsampler = upsampler(channels, self.scale)
 
@@ -103,6 +125,15 @@ class RLFN(nn.Module):
     def blocks(self) -> list[nn.Module]:
         """The residual blocks in order: features to features."""
         return [self.get_submodule(name) for name in self._names]
+
+    @property
+    def good_radius(self) -> int:
+        """Input pixels of context that bring a tile within one of 255 levels of the whole frame.
+
+        36 with aligned attention, where tiles and their context start at multiples of six; without, nothing short of
+        the whole frame will do.
+        """
+        return ALIGNED_RADIUS if self.aligned else WHOLE_FRAME
 
     def features(self, image: Tensor) -> Tensor:
         """What the first block sees, equation 1: (N, channels, H, W)."""

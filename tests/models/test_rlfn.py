@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from rtsr.errors import UsageError
 from rtsr.models import build
 from rtsr.models.cost import macs
-from rtsr.models.rlfn import ESA, RLFN, SLOPE
+from rtsr.models.rlfn import ESA, RLFN, SLOPE, WHOLE_FRAME
 from tests.models.released import psnr, released
 
 X1_5 = Fraction(3, 2)
@@ -77,10 +77,11 @@ def test_a_block_is_equations_6_and_7_and_the_attention_figure_3c():
     torch.testing.assert_close(block(x), expected)
 
 
+@pytest.mark.parametrize("aligned", [False, True])
 @pytest.mark.parametrize("scale", SCALES)
 @torch.no_grad()
-def test_scales_height_and_width_of_any_size(scale):
-    model = network("rlfn-s", scale)
+def test_scales_height_and_width_of_any_size(scale, aligned):
+    model = RLFN(scale, channels=8, blocks=2, aligned=aligned).eval()
     for height, width in [(1, 1), (2, 5), (7, 30), (14, 14), (15, 16), (21, 17)]:
         height, width = height * scale.denominator, width * scale.denominator
         upscaled = model(noise(2, 3, height, width))
@@ -95,6 +96,29 @@ def test_small_features_are_seen_with_their_border_repeated():
     coarse = esa.conv3(F.max_pool2d(esa.conv2(esa.conv1(expected)), 7, 3))
     mask = F.interpolate(coarse, (6, 20), mode="bilinear") + esa.conv_f(esa.conv1(features))
     torch.testing.assert_close(esa(features), features * esa.conv4(mask).sigmoid())
+
+
+def test_aligned_attention_reaches_the_same(shared):
+    model = released(shared, "rlfn-s", 2, "rlfn_s_x2.pth")
+    aligned = RLFN(Fraction(2), channels=48, blocks=6, aligned=True).eval()
+    aligned.load_state_dict(model.state_dict())
+    assert psnr(shared, aligned, 2) == pytest.approx(38.05, abs=0.01)
+    assert (aligned.good_radius, model.good_radius) == (36, WHOLE_FRAME)
+
+
+@torch.no_grad()
+def test_tiles_equal_the_whole_frame_with_aligned_attention_only():
+    """54 pixels are more than two blocks see; multiples of six, since the attention's map has one value in six."""
+    torch.manual_seed(2)
+    model, image = RLFN(Fraction(2), channels=8, blocks=2, aligned=True).eval(), noise(1, 3, 150, 156)
+    paper = RLFN(Fraction(2), channels=8, blocks=2).eval()
+    paper.load_state_dict(model.state_dict())
+    farther, nearer = (
+        (each(image)[..., 120:156, 132:168] - each(image[..., 6:132, 12:138])[..., 108:144, 108:144]).abs().max()
+        for each in (paper, model)
+    )
+    assert nearer < 1e-6
+    assert farther > 1e-4
 
 
 @torch.no_grad()
