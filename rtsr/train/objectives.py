@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rtsr.errors import TrainError
 from rtsr.models.multi_exit import ESTIMATED_PATCH, MultiExit
+from rtsr.models.smsr import SMSR
 from rtsr.train.losses import RandomFeatures, bicubic, contrast, decibels, fidelity
 from rtsr.train.recipe import Recipe
 
@@ -31,7 +32,7 @@ class Group(TypedDict):
 
 
 class Objective(Protocol):
-    """What to minimise. Whatever chance it needs depends on the recipe's seed and the step alone."""
+    """What to minimise. Chance comes from PyTorch's generator, which the loop seeds anew at each step."""
 
     def loss(self, model: nn.Module, batch: Batch, step: int) -> Tensor:
         """The loss of `batch`, a number."""
@@ -60,18 +61,44 @@ class Contrastive(Plain):
     """The last of RLFN's three stages: L1 + contrastive loss.
 
     Source: "Residual Local Feature Network for Efficient Super-Resolution", sections 3.2 and 4. The result is the
-    anchor, the truth the positive, and bicubic upscaling of the input the negative, as in the work that the paper
-    takes the loss from. The weight of 255 in section 4.4, for images in [0, 255], is 1 for images in [0, 1].
+    anchor and the truth the positive. The negative is bicubic upscaling of another crop of the batch, as in the work
+    that the paper takes the loss from ("Towards Compact Single Image Super-Resolution via Contrastive
+    Self-distillation"): bicubic upscaling of the same crop is too near; going away from it cost 3 dB
+    within 200 steps here. The weight of 255 in section 4.4, for images in [0, 255], is 1 for images in [0, 1].
     """
 
     features: RandomFeatures = field(default_factory=RandomFeatures)
 
     def loss(self, model: nn.Module, batch: Batch, step: int) -> Tensor:
         result = model(batch.low)
-        blurred = bicubic(batch.low, (batch.high.shape[2], batch.high.shape[3]))
+        others = bicubic(batch.low.roll(1, dims=0), (batch.high.shape[2], batch.high.shape[3]))
         features = self.features.to(result.device)
-        weighed = self.recipe.contrast * contrast(features, result, batch.high, blurred)
+        weighed = self.recipe.contrast * contrast(features, result, batch.high, others)
         return fidelity(result, batch.high, batch.errors, self.recipe) + weighed
+
+
+@dataclass(frozen=True)
+class Sparse(Plain):
+    """SMSR's: L1 + lambda times the share of places and channels that the masks keep.
+
+    Source: "Exploring Sparsity in Image Super-Resolution for Efficient Inference", sections 4.1 (equation 4, the
+    temperature) and 5.1 (lambda). Their 1000 epochs are the recipe's steps. The authors' network works in [0, 255]
+    (see its checkpoint), so L1 is taken in those levels.
+    """
+
+    def loss(self, model: nn.Module, batch: Batch, step: int) -> Tensor:
+        assert isinstance(model, SMSR)
+        model.tau = self.temperature(step)
+        result, kept = model.forward_with_kept(batch.low)
+        return 255 * fidelity(result, batch.high, batch.errors, self.recipe) + self.weight(step) * kept.mean()
+
+    def temperature(self, step: int) -> float:
+        """Of the Gumbel softmax: max(0.4, 1 - t / 500) at epoch t; 0.4 from 30 % of the steps on."""
+        return max(0.4, 1 - 2 * step / self.recipe.steps)
+
+    def weight(self, step: int) -> float:
+        """lambda: grows to the recipe's within 50 epochs, the first 5 % of the steps."""
+        return self.recipe.sparsity * min(20 * step / self.recipe.steps, 1)
 
 
 @dataclass(frozen=True)
@@ -97,7 +124,7 @@ class Exits(Plain):
 class Estimates(Plain):
     """ENAF's third phase: mean absolute error, in dB, of the PSNR that the estimator foretells for each exit.
 
-    Source: section 3.2.2, equation 7. The PSNR is that of a patch over RGB, of bicubic interpolation and of each
+    Source: section 3.2.2, equation 7. The PSNR is that of a patch on luma, of bicubic interpolation and of each
     exit, in dB, as in the authors' checkpoints but for the sign (theirs foretell minus the PSNR): equation 9 then
     trades eta dB for the cost of the whole network. It counts as at most 50 dB, so that flat patches do not rule.
     """
@@ -114,8 +141,9 @@ class Estimates(Plain):
         return [{"params": _named(model, only=("estimator.",)), "lr": lr}]
 
 
-OBJECTIVES = {"plain": Plain, "contrastive": Contrastive, "exits": Exits, "estimator": Estimates}
+OBJECTIVES = {"plain": Plain, "contrastive": Contrastive, "sparse": Sparse, "exits": Exits, "estimator": Estimates}
 NEEDS = {
+    "sparse": (SMSR, "masks, which smsr has"),
     "exits": (MultiExit, "several exits, which enaf-... have"),
     "estimator": (MultiExit, "an estimator, which enaf-... have"),
 }
