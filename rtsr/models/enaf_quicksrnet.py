@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from rtsr.models.multi_exit import Estimator, MultiExit
 from rtsr.models.quicksrnet import QuickSRNet, last_convolution, to_image
 
-
 JUDGING = 32
 """Channels of the estimator: the paper's 128 would cost as much as Medium's first exit."""
 
