@@ -7,18 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtsr import canvas
 from rtsr.allocation import allocate
-from rtsr.budget import blank, exit_costs
+from rtsr.budget import BLANK, exit_costs
 from rtsr.card import Card
 from rtsr.colour import to_rgb
 from rtsr.cubic import Planes, enlarge
 from rtsr.deadline import CostModel
 from rtsr.frame import Frame
-from rtsr.regions import Grid, Rect, Region, changed, join, window
+from rtsr.regions import Grid, Rect, Region, changed, join, window, window_sums
 
 SIDE = 32
 """Input pixels along a tile; the estimator judges patches of this size."""
@@ -144,15 +145,16 @@ class Refiner:
         return np.logical_or.reduce([changed(old, new, grid, self._halo, factor) for old, new, factor in planes])
 
     def _expected_errors(self, state: _State) -> Array:
-        """Expected errors of the fresh tiles, (N, exits + 1)."""
-        rgb = self._colours(state)[0]
-        rgb = np.pad(rgb, ((0, 0), *((0, max(0, SIDE - side)) for side in rgb.shape[1:])), mode="edge")
-        patches = np.lib.stride_tricks.sliding_window_view(rgb, (SIDE, SIDE), axis=(1, 2))
-        # The last tiles of a row or column may be small; they are judged by the last whole patch.
-        rows, columns = (
-            np.minimum(at * SIDE, side - SIDE) for at, side in zip(np.nonzero(state.fresh), rgb.shape[1:], strict=True)
-        )
-        return expected_errors(self.engine, np.ascontiguousarray(patches[:, rows, columns].swapaxes(0, 1)))
+        """Expected errors of the fresh tiles, (N, exits + 1), white being 1.
+
+        They are made of what the estimator says in dB (ENAF, equation 7); bicubic is thought better by `GAMMA` dB
+        on blank tiles (equation 8). Tiles that are cut off by the frame's border are judged filled with their
+        mirror image.
+        """
+        assert self.card.estimator is not None
+        estimates = self.card.estimator.sign * self.engine.estimate(_tiles(self._colours(state)[0], state.fresh))
+        estimates[:, 0] += GAMMA * (_edge_scores(state.frame.y, state.grid)[state.fresh] <= BLANK)
+        return np.power(10, -estimates / 10, dtype=np.float32)
 
     def _finish(self, state: _State, wanted: NDArray[np.intp], most: int, due_ns: float) -> tuple[Planes, Spent]:
         """Take over what need not be done again, refine the rest in regions of at most `most` tiles, and remember."""
@@ -240,17 +242,19 @@ class Refiner:
         return state.rgb
 
 
-def expected_errors(engine: StagedEngine, patches: Array) -> Array:
-    """Mean squared errors that exits 0, 1, ... are expected to leave, (N, exits + 1), white being 1.
+def _tiles(planes: NDArray, chosen: NDArray[np.bool_]) -> NDArray:
+    """The `chosen` tiles of `planes` (C, H, W), mirrored at the right and at the bottom: (N, C, SIDE, SIDE)."""
+    rows, columns = chosen.shape
+    missing = [(0, n * SIDE - side) for n, side in zip(chosen.shape, planes.shape[1:], strict=True)]
+    whole = np.pad(planes, ((0, 0), *missing), mode="symmetric")
+    tiles = whole.reshape(-1, rows, SIDE, columns, SIDE).transpose(1, 3, 0, 2, 4)
+    return np.ascontiguousarray(tiles[chosen] if not chosen.all() else tiles.reshape(-1, len(planes), SIDE, SIDE))
 
-    `patches` are (N, 3, 32, 32) in [0, 1]. Made of what the estimator says in dB (ENAF, equation 7), bicubic
-    thought better by `GAMMA` dB on blank patches (equation 8).
-    """
-    assert engine.card.estimator is not None
-    estimates = engine.card.estimator.sign * engine.estimate(patches)
-    pictures = np.ascontiguousarray((patches * 255).round().transpose(0, 2, 3, 1), np.uint8)
-    estimates[:, 0] += GAMMA * blank(pictures)
-    return np.power(10, -estimates / 10, dtype=np.float32)
+
+def _edge_scores(luma: NDArray[np.uint8], grid: Grid) -> NDArray[np.floating]:
+    """Mean |Laplacian| of every tile of a luma plane, (rows, columns), as the blank test takes it."""
+    edges = cv2.convertScaleAbs(cv2.Laplacian(luma, cv2.CV_16S, ksize=3))
+    return window_sums(edges, grid) / grid.areas()
 
 
 def _allocate(

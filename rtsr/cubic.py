@@ -26,11 +26,15 @@ def enlarge(planes: Planes, scale: Fraction, chroma_left: bool) -> Planes:
 
 
 def _enlarge_chroma(plane: NDArray, scale: Fraction, size: tuple[int, int], left: bool) -> NDArray[np.uint8]:
-    step = 1 / float(scale)
-    centred = step / 2 - 0.5
-    # Output sample j lies on luma column 2j, that is on 2j / scale + (1 / scale - 1) / 2 of the input's.
-    across = (step - 1) / 4 if left else (step - 1) / 4 - 0.25
-    to_input = np.array([[step, 0, across], [0, step, centred]])
+    """A chroma plane at `size`: output sample j lies at j / scale + first of the input's samples."""
+    first = (1 / float(scale) - 1) / 4 - (0 if left else 0.25)
+    finer, step = 2 * scale.numerator, 2 * scale.denominator
+    # Enlarged `finer` times across, sample i lies at (i + 1/2) / finer - 1/2: often every `step`-th is one of ours.
+    start = (first + 0.5) * finer - 0.5
+    if start == round(start) >= 0:
+        wide = cv2.resize(plane, (plane.shape[1] * finer, size[1]), interpolation=cv2.INTER_CUBIC)
+        return np.ascontiguousarray(wide[:, round(start) :: step][:, : size[0]], np.uint8)
+    to_input = np.array([[1 / float(scale), 0, first], [0, 1 / float(scale), 0.5 / float(scale) - 0.5]])
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     warped = cv2.warpAffine(plane, to_input, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return warped.astype(np.uint8, copy=False)

@@ -120,16 +120,17 @@ def changed(
 
     `factor` is 2 for planes of half the grid's resolution (chroma). Exact, not a guess.
     """
-    height, width = now.shape
-    # A summed-area table of the differences answers for every window at once.
-    sums = cv2.integral((before != now).view(np.uint8))
+    return window_sums((before != now).view(np.uint8), grid, halo, factor) > 0
+
+
+def window_sums(plane: NDArray[np.uint8], grid: Grid, halo: int = 0, factor: int = 1) -> NDArray[np.int32]:
+    """Sum of `plane` over every tile with `halo` around it, (rows, columns), from one summed-area table."""
+    table = cv2.integral(plane)
     starts, ends = [], []
-    for n, limit in ((grid.height, height), (grid.width, width)):
-        first = np.arange(0, n, grid.side)
+    for side, limit in zip((grid.height, grid.width), plane.shape, strict=True):
+        first = np.arange(0, side, grid.side)
         starts.append(np.maximum(0, (first - halo) // factor))
-        ends.append(np.minimum(limit, -(-(np.minimum(first + grid.side, n) + halo) // factor)))
+        ends.append(np.minimum(limit, -(-(np.minimum(first + grid.side, side) + halo) // factor)))
     (top, left), (bottom, right) = starts, ends
-    count = (
-        sums[np.ix_(bottom, right)] - sums[np.ix_(top, right)] - sums[np.ix_(bottom, left)] + sums[np.ix_(top, left)]
-    )
-    return count > 0
+    outer, inner = table[np.ix_(bottom, right)], table[np.ix_(top, left)]
+    return outer - table[np.ix_(top, right)] - table[np.ix_(bottom, left)] + inner

@@ -27,3 +27,16 @@ def test_luma_is_opencv_s_cubic() -> None:
     y = np.random.default_rng(1).integers(0, 256, (20, 30), np.uint8)
     luma, *_ = enlarge((y, y[::2, ::2], y[::2, ::2]), Fraction(2), True)
     assert (luma == cv2.resize(y, (60, 40), interpolation=cv2.INTER_CUBIC)).all()
+
+
+@pytest.mark.parametrize("scale", [Fraction(3, 2), Fraction(2), Fraction(3), Fraction(4)])
+def test_the_quick_way_for_chroma_is_the_general_one(scale: Fraction) -> None:
+    u = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (36, 48), np.uint8), (0, 0), 1.5)
+    y = np.zeros((72, 96), np.uint8)
+    quick = enlarge((y, u, u), scale, True)[1]
+    step = 1 / float(scale)
+    to_input = np.array([[step, 0, (step - 1) / 4], [0, step, step / 2 - 0.5]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    general = cv2.warpAffine(u, to_input, quick.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    # OpenCV's general way knows places to 1/32 of a pixel only.
+    assert np.abs(quick.astype(int) - general)[4:-4, 4:-4].max() <= 2
