@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from rtsr.errors import UsageError
+
 TOLERANCE_NS = 1_000_000
 """A frame later than its budget by more than this is a miss."""
 
@@ -101,6 +103,14 @@ class Late(StrEnum):
     """Show the last output again, under the late frame's timestamp."""
     DROP = "drop"
     """Leave it out."""
+
+
+def as_late(name: str) -> Late:
+    """The policy `name`; raises UsageError."""
+    try:
+        return Late(name)
+    except ValueError as cause:
+        raise UsageError(f"unknown policy {name!r} for late frames; known: {', '.join(Late)}") from cause
 
 
 class Treatment(StrEnum):

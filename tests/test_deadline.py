@@ -62,17 +62,18 @@ def simulate(seed: int) -> None:
     }
     least = Least(work[Treatment.INTERPOLATE])
     clock, now, taken_ns = LiveClock(0.0, 0.0, LATENCY), 0.0, [0.0] * 4
-    counts = dict.fromkeys(Treatment, 0)
-    for i in range(400):
-        hung = 700 * MS if rng.random() < 0.004 else 0.0
+    made = []
+    for i in range(700):
+        upset = rng.random() if i < 300 else 1.0
+        hung = 700 * MS if upset < 0.004 else 0.0
         # A frame cannot come in before the queue has room for it.
         arrived = max(i * period + abs(rng.gauss(0, 0.3)) * period + hung, taken_ns[i % 4])
         now = taken_ns[i % 4] = max(now, arrived)
         pts = i * period / 1e9
         due = clock.due_ns(pts)
         how = treat(late, now, due, least.ns, LATENCY)
-        counts[how] += 1
-        before, stall = now, 500 * MS if rng.random() < 0.003 else 0.0
+        made.append(how)
+        before, stall = now, 500 * MS if upset > 0.997 and i < 300 else 0.0
         if how is Treatment.REFINE:
             until = clock.target_ns(pts, now, period)
             took = max(least.ns, min(work[how], until - now))
@@ -88,9 +89,8 @@ def simulate(seed: int) -> None:
             assert late is not Late.DROP and before <= due + LATENCY
         if how is Treatment.DROP:
             assert late is Late.DROP or before > due + LATENCY - 1
-    assert sum(counts.values()) == 400
     # Whatever happened before: a stream that can be made is made.
-    assert counts[Treatment.REFINE] > 40, (seed, counts)
+    assert made[-100:].count(Treatment.REFINE) > 60, seed
 
 
 @pytest.mark.parametrize("block", range(10))
