@@ -133,19 +133,19 @@ class LiveSource(PyAVSource):
                 if last is not None and now is not None:
                     if now - last >= self._stall:
                         what = "sound" if isinstance(item, Copied) else "clock"
-                        self._end(f"its {what} ran {now - last:.1f} s ahead of its pictures")
+                        self._give_up(f"its {what} ran {now - last:.1f} s ahead of its pictures")
                         return
                     if now < last - 1 and not isinstance(item, Copied):
-                        self._end(f"its clock jumped back by {last - now:.1f} s")
+                        self._give_up(f"its clock jumped back by {last - now:.1f} s")
                         return
                 if now is not None and (last is None or not isinstance(item, Copied)):
                     last = now
                 yield item
         except (SourceError, OSError) as cause:
             stalled = isinstance(cause, OSError) or isinstance(cause.__cause__, ExitError)
-            self._end(f"nothing arrived for {self._stall:g} s" if stalled else "it vanished")
+            self._give_up(f"nothing arrived for {self._stall:g} s" if stalled else "it vanished")
 
-    def _end(self, why: str) -> None:
+    def _give_up(self, why: str) -> None:
         self.notes.append(f"{self.name} was ended: {why}")
 
     def _check_complete(self) -> None:
