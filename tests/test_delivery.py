@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_every_frame_of_thousands_of_live_ones_is_accounted_for(block: int) -> N
         # Overdue by a latency at the most when begun; then interpolated at the slowest, and handed over.
         slowest = 0.001 * (4 * 12 + 5 * 12 + 2)
         assert max(delivery.spending.latency) <= 2 * live.latency + slowest + 1e-6
-        repeated = sum(a.y is b.y for a, b in zip(written, written[1:], strict=False))
+        repeated = sum(a.y is b.y for a, b in pairwise(written))
         assert repeated == counts[Treatment.REPEAT]
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def assert_accounted(report: Report, decoded: int | None = None) -> None:
     assert report.frames == sum(counts.values()) - counts["dropped"]
     numbers = [picture_number(plane) for plane in luma(Path(report.output))]
     assert len(numbers) == report.frames > 0
-    steps = [(b - a) % 64 for a, b in zip(numbers, numbers[1:], strict=False)]
+    steps = [(b - a) % 64 for a, b in pairwise(numbers)]
     assert sum(step == 0 for step in steps) == counts["repeated"], (steps, counts)
 
 
@@ -196,5 +197,5 @@ def test_what_cannot_be_is_said(
 
 def test_a_live_input_needs_a_named_output(tmp_path: Path) -> None:
     data = as_transport_stream(make_video(tmp_path / "clip.mp4", frames=5, audio=False))
-    with fifo(tmp_path / "pipe", data) as pipe, pytest.raises(UsageError, match="name the output .* with -o"):
+    with fifo(tmp_path / "pipe", data) as pipe, pytest.raises(UsageError, match=r"name the output .* with -o"):
         run(Job(pipe, None, SCALE, model=MODEL, live=Live(stall=1)))
