@@ -112,7 +112,10 @@ class Refiner:
         now = self.clock()
         wanted = _allocate(state, costs, due_ns - now, reached)
         most = max(due_ns - now, SLICE * FLOOR_NS) / SLICE / (per_tile[-1] * self._overhead)
-        return self._finish(state, wanted, int(most) + 1, due_ns)
+        planes, spent = self._finish(state, wanted, int(most) + 1, due_ns)
+        if state.fresh.any() and not spent.macs:
+            self.costs.relax()
+        return planes, spent
 
     def share(self, frame: Frame, quality: float) -> tuple[Planes, Spent]:
         """The upscaled planes of `frame` for the share `quality`, 0 to 1, of the compute of its last exit."""
