@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from rtsr.engine.fake import FakeEngine
+from rtsr.engine.exits import OneExit
+from rtsr.engine.fake import FakeEngine, FakeStagedEngine
 from rtsr.engine.resample import bicubic
 from rtsr.errors import SourceError, UsageError
-from rtsr.evaluate import evaluate, pictures, upscale
-from rtsr.imresize import imresize
+from rtsr.evaluate import evaluate, evaluate_exits, upscale
 
 X2, X15 = Fraction(2), Fraction(3, 2)
 
@@ -46,23 +46,6 @@ def test_scores_that_can_be_worked_out(blocks):
     assert (result.model, result.dataset, result.scale) == ("fake", blocks.name, X2)
 
 
-def test_missing_inputs_are_made_from_the_cropped_truth(tmp_path):
-    image = noise(40, 50)
-    write(tmp_path / "HR" / "a.png", image)
-    ((name, low, high),) = pictures(tmp_path, X15)
-    assert name == "a"
-    assert high.shape == (39, 48, 3) and low.shape == (26, 32, 3)
-    np.testing.assert_array_equal(high, image[:39, :48, ::-1])
-    np.testing.assert_array_equal(low, imresize(high, 26, 32))
-    assert evaluate(bicubic(X15), tmp_path, X15).psnr > 10
-
-
-def test_grey_images_are_read_as_rgb(tmp_path):
-    write(tmp_path / "HR" / "a.png", noise(24, 24)[..., 0])
-    ((_, low, high),) = pictures(tmp_path, X2)
-    assert low.shape == (12, 12, 3) and high.shape == (24, 24, 3)
-
-
 def test_odd_sides_are_padded_for_the_engine_and_cropped():
     engine = FakeEngine(X2)
     engine.card = type(engine.card)("even", "even", X2, "none", size_multiple=4)
@@ -74,26 +57,22 @@ def test_odd_sides_are_padded_for_the_engine_and_cropped():
     assert seen == [(1, 3, 16, 16)]
 
 
-def test_rendered_pairs(tmp_path):
-    image = pytest.importorskip("PIL.Image", reason="needs Pillow")
-    low = np.full((24, 40, 3), 100, np.uint8)
-    for name, height, width in [("540", 24, 40), ("720", 32, 54), ("1080", 48, 80)]:
-        (tmp_path / "moment").mkdir(exist_ok=True)
-        picture = image.fromarray(np.full((height, width, 3), 100, np.uint8))
-        picture.save(tmp_path / "moment" / f"{name}.avif", quality=100)
-    ((name, got, high),) = pictures(tmp_path, X2)
-    assert name == "moment" and high.shape == (48, 80, 3)
-    np.testing.assert_allclose(got, low, atol=2)
-    with pytest.raises(SourceError, match="54x32 and truth 80x48"):
-        list(pictures(tmp_path, X15))
-    with pytest.raises(SourceError, match=r"scales 1\.5 and 2, not 3"):
-        list(pictures(tmp_path, Fraction(3)))
-    (tmp_path / "moment" / "540.avif").write_bytes(b"no image")
-    with pytest.raises(SourceError, match="540"):
-        list(pictures(tmp_path, X2))
-    (tmp_path / "moment" / "540.avif").unlink()
-    with pytest.raises(SourceError, match=r"cannot read .*540\.avif: No such file"):
-        list(pictures(tmp_path, X2))
+def test_each_exit_scores_as_it_does_alone(blocks):
+    engine = FakeStagedEngine(X2)
+    every = evaluate_exits(engine, blocks, X2)
+    assert len(every) == 4
+    for k, result in enumerate(every):
+        assert result == evaluate(OneExit(engine, k), blocks, X2)
+    assert every[3].scores == evaluate(FakeEngine(X2), blocks, X2).scores
+    # exit 2 is four levels too dark where that is not below black, and its luma by 4 * 219 / 255
+    assert every[1].psnr < 20 * np.log10(255 / (4 * 219 / 255)) < every[2].scores[0].psnr < 38
+
+
+@pytest.mark.parametrize("measure", [evaluate, evaluate_exits])
+def test_tells_how_far_it_is(blocks, measure):
+    told = []
+    measure(FakeStagedEngine(X2), blocks, X2, watch=told.append)
+    assert told == [0.5, 1]
 
 
 def test_says_what_is_wrong_with_a_folder(tmp_path, blocks):

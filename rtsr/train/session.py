@@ -6,9 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rtsr.card import Card, Quality
+from rtsr.datasets import pictures
 from rtsr.engine import open_engine
 from rtsr.errors import TrainError
-from rtsr.evaluate import evaluate, pictures
+from rtsr.evaluate import evaluate
 from rtsr.export import export_checkpoint
 from rtsr.metrics import border, compare
 from rtsr.resources import Network
