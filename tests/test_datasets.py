@@ -85,9 +85,7 @@ def test_a_plain_folder_of_avif(tmp_path):
 
 def test_a_folder_without_pictures(tmp_path):
     (tmp_path / "manifest.csv").write_text("name")
-    with pytest.raises(
-        SourceError, match=r"neither HR/NAME\.png nor NAME/1080\.avif nor pictures"
-    ):
+    with pytest.raises(SourceError, match=r"neither HR/NAME\.png nor NAME/1080\.avif nor pictures"):
         find_pairs(tmp_path, X2)
 
 
