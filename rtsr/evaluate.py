@@ -12,6 +12,7 @@ from rtsr import metrics
 from rtsr.datasets import Pair, Picture, find_pairs, size_of
 from rtsr.engine.base import Engine, MultiExitEngine
 from rtsr.engine.exits import every_exit
+from rtsr.engine.onnx import OnnxEngine
 from rtsr.errors import SourceError, UsageError
 
 Watch = Callable[[float], None]
@@ -26,6 +27,8 @@ class Score:
     psnr: float
     """dB; infinite where there is no difference."""
     ssim: float
+    sparsity: float | None = None
+    """Where the network has masks: the share of the masked layers' multiply-adds that they spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,12 @@ class Evaluation:
         """Mean of the images' SSIM."""
         return float(np.mean([score.ssim for score in self.scores]))
 
+    @property
+    def sparsity(self) -> float | None:
+        """Mean of the images' sparsity, where the network has masks."""
+        found = [score.sparsity for score in self.scores if score.sparsity is not None]
+        return float(np.mean(found)) if found else None
+
 
 def evaluate(
     engine: Engine, dataset: Path, scale: Fraction, only: tuple[str, ...] = (), watch: Watch | None = None
@@ -60,7 +69,9 @@ def evaluate(
     scores = []
     for done, pair in enumerate(pairs, 1):
         low, high = pair.read(scale)
-        scores.append(_score(pair.name, upscale(engine, low), high, scale))
+        height, width = high.shape[:2]
+        planes, sparsity = _measure(engine, to_planes(engine, low))
+        scores.append(_score(pair.name, to_picture(planes[0], height, width), high, scale, sparsity))
         if watch:
             watch(done / len(pairs))
     return Evaluation(engine.card.name, dataset.resolve().name, scale, tuple(scores))
@@ -107,8 +118,16 @@ def pairs_for(engine: Engine, dataset: Path, scale: Fraction, only: tuple[str, .
     return find_pairs(dataset, scale, only)
 
 
-def _score(name: str, picture: Picture, truth: Picture, scale: Fraction) -> Score:
+def _measure(engine: Engine, planes: NDArray[np.float32]) -> tuple[NDArray[np.float32], float | None]:
+    """What `engine.infer` gives for one picture; and the sparsity, where its network has masks."""
+    if not isinstance(engine, OnnxEngine) or not engine.masked:
+        return engine.infer(planes), None
+    upscaled, kept = engine.measure(planes)
+    return upscaled, 1 - float(kept[0])
+
+
+def _score(name: str, picture: Picture, truth: Picture, scale: Fraction, sparsity: float | None = None) -> Score:
     crop = metrics.border(scale)
     if min(truth.shape[:2]) < 11 + 2 * crop:
         raise SourceError(f"{name}: {size_of(truth)} is too small to compare")
-    return Score(name, *metrics.compare(picture, truth, crop))
+    return Score(name, *metrics.compare(picture, truth, crop), sparsity)

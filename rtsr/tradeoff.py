@@ -23,6 +23,8 @@ from rtsr.patches import Patches, estimator_of, examine
 
 MOST_POINTS = 1000
 """The most etas of one sweep."""
+ETA = 0.5
+"""What the last exit has to gain over bicubic to be worth its cost, in dB."""
 GAMMA = 1.0
 """What bicubic gains on blank patches, in dB (section 4.1.3: 1 to 1.5)."""
 

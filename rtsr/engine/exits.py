@@ -1,6 +1,7 @@
 """The exits of a network one by one, bicubic interpolation among them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -30,7 +31,8 @@ class OneExit:
         last = len(engine.card.exits)
         if not 0 <= k <= last:
             raise UsageError(f"{engine.card.name} has exits 0 (bicubic) to {last}, not {k}")
-        self.card, self.k, self._engine = engine.card, k, engine
+        self.card = replace(engine.card, name=f"{engine.card.name}, exit {k}")
+        self.k, self._engine = k, engine
 
     def __enter__(self) -> Self:
         self._engine.__enter__()
