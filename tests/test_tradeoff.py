@@ -1,5 +1,6 @@
 """Quality against cost, on the engine whose results are easily foretold."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -87,12 +88,17 @@ def test_the_estimators_error_is_that_of_the_finite_ones(sweep):
     assert sweep.estimator_errors[2] == pytest.approx(38 - 20 * np.log10(255 / 4), abs=0.01)
 
 
-def test_the_cheapest_point_at_full_quality(dataset):
+def test_the_cheapest_point_at_a_quality(dataset, sweep):
     result = weigh(FakeStagedEngine(X2), dataset, X2, [0, 0.3, 50], gamma=0)
-    first, second, _ = result.points
+    first, second, last = result.points
     assert first.psnr == second.psnr == result.fixed[-1] == np.inf  # bicubic errs on no flat patch
-    assert result.at_full_quality is first and first.cost < result.costs[-1]
-    assert weigh(FakeStagedEngine(X2), dataset, X2, [50]).at_full_quality is None
+    assert result.cheapest() is first and first.cost < result.costs[-1]
+    assert result.cheapest(np.inf) is last
+    assert weigh(FakeStagedEngine(X2), dataset, X2, [50]).cheapest() is None
+    finite = replace(sweep, fixed=(20, 25, 30, 35), points=tuple(p for p in sweep.points if np.isfinite(p.psnr)))
+    for loss in (0.1, 3, 5):
+        good = [point for point in finite.points if point.psnr > 35 - loss]
+        assert finite.cheapest(loss) == min(good, key=lambda point: point.cost, default=None)
 
 
 def test_costs_can_be_given(dataset, sweep):

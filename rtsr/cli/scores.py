@@ -10,6 +10,9 @@ from rtsr.card import Card
 from rtsr.evaluate import Evaluation
 from rtsr.tradeoff import Tradeoff
 
+LOSSES = (0.0, 0.05, 0.1)
+"""How far below the last exit alone, in dB, the cheapest choice is looked for."""
+
 
 def evaluation_values(result: Evaluation) -> dict[str, object]:
     """Means and every image; the sparsity only where the network has masks."""
@@ -71,7 +74,6 @@ def exits_table(results: Sequence[Evaluation], card: Card) -> Table:
 
 def tradeoff_values(result: Tradeoff) -> dict[str, object]:
     """Costs and qualities of the exits, and every point with its images."""
-    best = result.at_full_quality
     return {
         "model": result.model,
         "dataset": result.dataset,
@@ -99,7 +101,10 @@ def tradeoff_values(result: Tradeoff) -> dict[str, object]:
             }
             for point in result.points
         ],
-        "at_full_quality": None if best is None else {"eta": best.eta, "cost_share": best.cost / result.costs[-1]},
+        "cheapest": [
+            {"loss": loss, "eta": point.eta, "cost_share": point.cost / result.costs[-1]}
+            for loss in LOSSES if (point := result.cheapest(loss))
+        ],
     }  # fmt: skip
 
 
@@ -123,12 +128,13 @@ def tradeoff_tables(result: Tradeoff, own_costs: bool) -> list[Table]:
 
 
 def _caption(result: Tradeoff) -> str:
-    estimator = f"The estimator takes {result.estimator_macs / 1e6:.2f} million multiply-adds a patch more."
-    best = result.at_full_quality
-    if best is None:
-        return f"No eta reaches the last exit's PSNR. {estimator}"
-    share = best.cost / result.costs[-1]
-    return f"The last exit's PSNR at {share:.1%} of its cost, with eta {best.eta:g}. {estimator}"
+    """What the last exit's PSNR, and a little less, takes."""
+    words = []
+    for loss in LOSSES:
+        what = f"{loss:g} dB less" if loss else "the last exit's PSNR"
+        point = result.cheapest(loss)
+        words.append(f"{what} {point.cost / result.costs[-1]:.0%}" if point else f"{what} is not reached")
+    return f"{', '.join(words)} of its cost; the estimator {result.estimator_macs / 1e6:.2f} MMACs a patch more"
 
 
 def _title(result: Evaluation | Tradeoff) -> str:
