@@ -34,7 +34,7 @@ def plot_tradeoff(result: Tradeoff, path: Path) -> None:
     for k, (cost, psnr) in enumerate(zip(result.costs, result.fixed, strict=True)):
         axes.annotate(f"{k}", (100 * cost / full, psnr), (6, -12), textcoords="offset points")
     axes.axhline(result.fixed[-1], linestyle=":", color="grey")
-    axes.set_xlabel("multiply-adds a patch, % of the last exit's")
+    axes.set_xlabel("cost of a patch, % of the last exit's")
     axes.set_ylabel("PSNR-Y, dB")
     axes.set_title(f"{result.model} on {result.dataset}, {result.patches} patches")
     axes.grid(alpha=0.3)
