@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from rtsr.card import Card, hash_of
 from rtsr.engine.exits import OneExit
 from rtsr.engine.fake import FakeEngine, FakeStagedEngine
+from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.resample import bicubic
 from rtsr.errors import SourceError, UsageError
 from rtsr.evaluate import evaluate, evaluate_exits, upscale
@@ -67,6 +69,37 @@ def test_each_exit_scores_as_it_does_alone(blocks):
     assert every[3].scores == evaluate(FakeEngine(X2), blocks, X2).scores
     # exit 2 is four levels too dark where that is not below black, and its luma by 4 * 219 / 255
     assert every[1].psnr < 20 * np.log10(255 / (4 * 219 / 255)) < every[2].scores[0].psnr < 38
+
+
+@pytest.fixture
+def masked(tmp_path):
+    """A network that repeats pixels, and keeps as much as the picture is bright on average."""
+    onnx = pytest.importorskip("onnx", reason="needs onnx")
+    make, floats = onnx.helper, onnx.TensorProto.FLOAT
+    ends = [
+        make.make_tensor_value_info("image", floats, ["n", 3, "h", "w"]),
+        make.make_tensor_value_info("upscaled", floats, ["n", 3, "h_out", "w_out"]),
+        make.make_tensor_value_info("kept", floats, ["n"]),
+    ]
+    nodes = [
+        make.make_node("Resize", ["image", "", "scales"], ["upscaled"], mode="nearest"),
+        make.make_node("ReduceMean", ["image"], ["kept"], axes=[1, 2, 3], keepdims=0),
+    ]
+    scales = onnx.numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")
+    graph = make.make_graph(nodes, "masked", ends[:1], ends[1:], [scales])
+    path = tmp_path / "masked.onnx"
+    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=8), path)
+    return OnnxEngine(Card("masked", "smsr", X2, "photo", sha256=hash_of(path)), path, threads=1)
+
+
+def test_sparsity_is_what_the_masks_do_not_keep(blocks, masked):
+    result = evaluate(masked, blocks, X2)
+    brightness = (noise(16, 20) // 2).mean() / 255
+    assert [score.sparsity for score in result.scores] == pytest.approx([1 - brightness] * 2, abs=1e-6)
+    assert result.sparsity == pytest.approx(1 - brightness, abs=1e-6)
+    plain = evaluate(FakeEngine(X2), blocks, X2)
+    assert plain.sparsity is None
+    assert [score.psnr for score in result.scores] == [score.psnr for score in plain.scores]
 
 
 @pytest.mark.parametrize("measure", [evaluate, evaluate_exits])

@@ -12,7 +12,9 @@ import pytest
 from rtsr import resources
 from rtsr.card import Card, Quality
 from rtsr.cli import main
+from rtsr.cli.scores import evaluation_table, evaluation_values
 from rtsr.engine.fake import FakeStagedEngine
+from rtsr.evaluate import Evaluation, Score
 
 
 @pytest.fixture
@@ -107,6 +109,15 @@ def test_table_of_exits(rtsr, dataset, staged):
     status, out, _ = rtsr("eval", *staged, "--dataset", dataset)
     assert status == 0
     assert "fake-staged x2 on Mine, mean of 2" in out and "0 (bicubic)" in out and "69%" in out
+
+
+def test_sparsity_is_shown_where_there_is_one():
+    for sparsity, shown in ((None, False), (0.25, True)):
+        result = Evaluation("n", "Set5", Fraction(2), (Score("a", 30.0, 0.9, sparsity),))
+        assert ("sparsity" in evaluation_values(result)) == shown
+        assert [column.header for column in evaluation_table(result).columns].count("sparsity") == shown
+    assert evaluation_values(result)["sparsity"] == 0.25
+    assert evaluation_values(result)["images"] == [{"name": "a", "psnr": 30.0, "ssim": 0.9, "sparsity": 0.25}]
 
 
 def test_patches_as_json(rtsr, dataset, staged):
