@@ -24,10 +24,10 @@ def scale_of(model: nn.Module) -> Fraction:
     return cast(Fraction, model.scale)
 
 
-def noise(multiple: int) -> list[np.ndarray]:
-    """Pictures (N, 3, H, W) in [0, 1] of several shapes; sides are multiples of `multiple`, and odd where it is 1."""
+def noise(multiple: int, least: int = 7) -> list[np.ndarray]:
+    """Pictures (N, 3, H, W) in [0, 1] of several shapes; sides are `multiple` times numbers from `least` on."""
     random = np.random.default_rng(0)
-    shapes = ((1, 16, 24), (2, 21, 13), (1, 7, 33))
+    shapes = ((1, least + 9, least + 17), (2, least + 14, least + 6), (1, least, least + 26))
     return [random.random((n, 3, rows * multiple, columns * multiple), np.float32) for n, rows, columns in shapes]
 
 
