@@ -5,6 +5,7 @@ Nothing here waits or owns a clock: the clock is handed in, and read before ever
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import lcm
 from typing import ParamSpec, Protocol, TypeVar
 
 import cv2
@@ -197,7 +198,7 @@ class Refiner:
     def _refine(self, state: _State, region: Region, target: int, due_ns: float) -> None:
         """Take `region` to the exit `target`, or as far as there is time."""
         rect = state.grid.rect_of(region)
-        seen = window(rect, self._halo, state.grid, self.card.size_multiple)
+        seen = window(rect, self._halo, state.grid, lcm(self.card.size_multiple, self.card.alignment))
         self._overhead += 0.02 * (seen.area / rect.area - self._overhead)
         rows, columns = seen.pixels
         features: tuple[Array, ...] = (np.ascontiguousarray(self._colours(state)[:, :, rows, columns]),)
