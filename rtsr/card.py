@@ -102,7 +102,8 @@ class Card:
         _expect(
             self,
             name=str, arch=str, flavour=str, sha256=str, summary=str, training=str,
-            size_multiple=int, alignment=int, radius=int, parameters=int, value_max=(int, float), macs_per_pixel=(int, float),
+            size_multiple=int, alignment=int, radius=int, parameters=int,
+            value_max=(int, float), macs_per_pixel=(int, float),
         )  # fmt: skip
         if self.flavour not in ("capture", "photo", "none"):
             raise CardError(f"flavour is capture, photo or none, not {self.flavour!r}")
