@@ -17,7 +17,7 @@ from rtsr.cli.app import app
 from rtsr.engine import RESAMPLERS
 from rtsr.errors import SinkError, UsageError
 from rtsr.pipeline import Job, Progress, Report, run
-from rtsr.preset import Preset, read_preset
+from rtsr.preset import ENGINES, Preset, read_preset
 from rtsr.resources import preset_path
 from rtsr.scale import parse_scale
 from rtsr.sink.names import check_folder, spare_name
@@ -50,7 +50,7 @@ def upscale(
     model: Annotated[
         str | None, typer.Option(help="Network; `rtsr models` lists them; or a card's path, mine/NAME.toml.")
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="auto, onnx, bicubic, lanczos or fsr. Default: auto.")] = None,
+    engine: Annotated[str | None, typer.Option(help=f"What computes: {', '.join(ENGINES)}. Default: auto.")] = None,
     codec: Annotated[str | None, typer.Option(help="Encoder, e.g. libx265. Default: libx264.")] = None,
     crf: Annotated[
         int | None, typer.Option(help=f"Quality: lower is better and larger. Default for x264: {DEFAULT_CRF}.")

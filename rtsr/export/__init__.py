@@ -13,7 +13,7 @@ from rtsr.errors import TrainError
 from rtsr.export import quicksrnet
 from rtsr.export.check import check_parity, noise, radius, scale_of
 from rtsr.export.files import write_network
-from rtsr.export.stages import COSTED_SIDE, EXAMPLE, estimation_of, exits_of, stage_files
+from rtsr.export.stages import COSTED_SIDE, EXAMPLE, estimation_of, exits_of, per_pixel, stage_files
 from rtsr.export.traced import trace
 from rtsr.models import build
 from rtsr.models.cost import macs
@@ -61,15 +61,11 @@ def export(
         return write_network(card, network, folder)
     files = stage_files(name, model)
     exits = exits_of(model)
-    scored = [replace(exit, quality=scores) for exit, scores in zip(exits, exit_qualities, strict=False)]
-    cost = sum(exit.stage_macs for exit in exits) + exits[-1].head_macs
-    card = replace(
-        card,
-        radius=exits[-1].radius,
-        macs_per_pixel=cost,
-        exits=tuple(scored) or exits,
-        estimator=estimation_of(model),
-    )
+    if exit_qualities:
+        exits = tuple(replace(exit, quality=scores) for exit, scores in zip(exits, exit_qualities, strict=True))
+    cost = round(sum(exit.stage_macs for exit in exits) + exits[-1].head_macs, 3)
+    estimator = estimation_of(model)
+    card = replace(card, radius=exits[-1].radius, macs_per_pixel=cost, exits=exits, estimator=estimator)
     return write_network(card, files, folder)
 
 
@@ -110,7 +106,7 @@ def macs_per_pixel(model: nn.Module) -> float:
     if isinstance(model, SMSR):
         return model.macs_per_pixel()
     image = torch.empty(1, 3, COSTED_SIDE, COSTED_SIDE, device="meta")
-    return macs(copy.deepcopy(model).to("meta"), image) / COSTED_SIDE**2
+    return per_pixel(macs(copy.deepcopy(model).to("meta"), image))
 
 
 def title(arch: str) -> str:

@@ -90,6 +90,8 @@ def _read_pickle(path: Path) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, weights_only=True, map_location="cpu")
+    except OSError as cause:
+        raise ImportFailed(f"cannot read {path}: {cause.strerror}") from cause
     except Exception as cause:  # torch.load raises whatever its unpickler and zip reader meet
         said = str(cause)
         code = re.search(r"GLOBAL (\S+)", said)

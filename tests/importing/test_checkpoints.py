@@ -144,6 +144,13 @@ def test_damaged_files(tmp_path, model):
         refused(path, "holds no weights by name")
 
 
+def test_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "some.pth").symlink_to("/proc/self/mem")  # a file whose reading fails, even for root
+    refused(tmp_path / "some.pth", "cannot read .*: ")
+    (tmp_path / "net.pth").mkdir()
+    refused(tmp_path / "net.pth", "is a folder")
+
+
 def test_what_was_asked_for_wrongly(tmp_path, model):
     path = tmp_path / "some.pth"
     refused(path, "is not there")

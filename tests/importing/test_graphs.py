@@ -281,6 +281,8 @@ def test_files_that_are_none(tmp_path):
     (tmp_path / "net.onnx").mkdir()
     refused(tmp_path / "net.onnx", tmp_path, "is a folder")
     refused(tmp_path / "other.onnx", tmp_path, "is not there")
+    (tmp_path / "memory.onnx").symlink_to("/proc/self/mem")  # a file whose reading fails, even for root
+    refused(tmp_path / "memory.onnx", tmp_path, "cannot read .*: ")
 
 
 def test_what_was_asked_for_wrongly(tmp_path):
