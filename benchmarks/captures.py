@@ -18,7 +18,7 @@ from benchmarks.machine import machine
 from rtsr.colour import to_rgb
 from rtsr.frame import Frame
 from rtsr.metrics import psnr
-from rtsr.resources import cards
+from rtsr.resources import networks
 from rtsr.scale import parse_scale
 from rtsr.source.pyav import PyAVSource
 from rtsr.train.registration import misplaced
@@ -36,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     scale = parse_scale(options.scale)
     engines = {name: Upscaler(scale, engine=name) for name in ("bicubic", "lanczos", "fsr")}
-    engines |= {c.name: Upscaler(scale, model=c.name) for c in cards().values() if c.scale == scale}
+    engines |= {name: Upscaler(scale, model=name) for name, n in networks().items() if n.card.scale == scale}
     scores: dict[str, list[float]] = {name: [] for name in engines}
     fitting: dict[str, list[float]] = {name: [] for name in engines}
     with PyAVSource(options.capture) as capture, PyAVSource(options.reference) as reference:

@@ -21,7 +21,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.machine import machine
-from rtsr.export import IR_VERSION, Layer, layers, spread
+from rtsr.export.graphs import IR_VERSION, spread
+from rtsr.export.quicksrnet import Layer, layers
 from rtsr.models import build
 from rtsr.models.quicksrnet import QuickSRNet
 

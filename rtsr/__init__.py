@@ -28,7 +28,7 @@ def upscale(
     scale: float | str | Fraction | None = None,
     height: int | None = None,
     size: tuple[int, int] | None = None,
-    model: str | None = None,
+    model: str | Path | None = None,
     engine: str = "auto",
     threads: int | None = None,
     encoding: Encoding | None = None,

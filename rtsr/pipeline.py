@@ -44,7 +44,7 @@ class Job:
     """Lines of the picture as displayed."""
     size: tuple[int, int] | None = None
     """Width and height in pixels, of the picture turned as displayed. Proportions stay: pixels may not be square."""
-    model: str | None = None
+    model: str | Path | None = None
     engine: str = "auto"
     threads: int | None = None
     encoding: Encoding = field(default_factory=Encoding)

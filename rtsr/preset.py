@@ -26,7 +26,7 @@ class Preset:
     height: int | None = None
     """Output height in pixels. Excludes `scale`."""
     model: str | None = None
-    """A network's name, as `rtsr models` lists it, or its architecture, with or without the flavour."""
+    """A network's name, as `rtsr models` lists it, its architecture, with or without the flavour, or a card's path."""
     engine: str | None = None
     """One of `ENGINES`."""
     codec: str | None = None

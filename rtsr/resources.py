@@ -1,5 +1,6 @@
-"""Where the files that ship with rtsr are: networks and presets."""
+"""Networks and presets on disk: those that ship with rtsr, and others by their path."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,56 +10,74 @@ from rtsr.errors import UsageError
 PACKAGE = Path(__file__).parent
 
 
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A card on disk, and the network beside it that it describes."""
+
+    card: Card
+    card_path: Path
+
+    @property
+    def path(self) -> Path:
+        """The ONNX file; or, with several exits, the folder of them."""
+        return self.card_path.with_suffix("" if self.card.exits else ".onnx")
+
+
 def folder(name: str) -> Path:
     """The shipped folder `name`: inside the installed package, else beside it in the repository."""
     packaged = PACKAGE / name
     return packaged if packaged.is_dir() else PACKAGE.parent / name
 
 
-def cards() -> dict[str, Card]:
-    """Every shipped network's card by name, small scales and small networks first."""
-    found = [read_card(path) for path in folder("engines").glob("*.toml")]
-    return {card.name: card for card in sorted(found, key=lambda c: (c.scale, c.macs_per_pixel, c.name))}
+def networks() -> dict[str, Network]:
+    """Every shipped network by name, small scales and small networks first."""
+    found = [Network(read_card(path), path) for path in folder("engines").glob("*.toml")]
+    ordered = sorted(found, key=lambda n: (n.card.scale, n.card.macs_per_pixel, n.card.name))
+    return {network.card.name: network for network in ordered}
 
 
-def find_card(model: str, scale: Fraction) -> Card:
-    """The shipped network `model` that upscales by exactly `scale`.
+def find_network(model: str, scale: Fraction) -> Network:
+    """The network `model` that upscales by exactly `scale`.
 
-    `model` is a card's name (`quicksrnet-small-x2-photo`), an architecture with a flavour
-    (`quicksrnet-small-photo`) or an architecture alone, which means its capture flavour. Raises UsageError,
-    which names what is known.
+    `model` is a shipped card's name (`quicksrnet-small-x2-photo`), an architecture with a flavour
+    (`quicksrnet-small-photo`), an architecture alone, which means its capture flavour, or the path of a card
+    (`mine/NAME.toml`) with its network beside it. Raises UsageError, which names what is known, and CardError.
     """
-    for card in _family(model):
-        if card.scale == scale:
-            return card
+    for network in _family(model):
+        if network.card.scale == scale:
+            return network
     raise UsageError(f"{model} has no network for scale {scale}; see: rtsr models")
 
 
-def find_reaching_card(model: str, scale: Fraction) -> Card:
+def find_reaching_network(model: str, scale: Fraction) -> Network:
     """The network of `model` with the smallest scale that reaches `scale`, else the one with the largest."""
     family = _family(model)
-    return next((card for card in family if card.scale >= scale), family[-1])
+    return next((network for network in family if network.card.scale >= scale), family[-1])
 
 
-def _family(model: str) -> list[Card]:
+def _family(model: str) -> list[Network]:
     """The networks that `model` can mean, small scales first."""
-    known = cards()
+    if model.endswith(".toml"):
+        path = Path(model)
+        if not path.is_file():
+            raise UsageError(f"there is no card {model}; name a network's .toml file, or one of: rtsr models")
+        return [Network(read_card(path), path)]
+    known = networks()
     if model in known:
         return [known[model]]
-    meant = [
-        card
-        for card in known.values()
-        if model == f"{card.arch}-{card.flavour}" or (model == card.arch and card.flavour == "capture")
-    ]
+    meant = [network for network in known.values() if model in _short_names(network.card)]
     if not meant:
-        names = sorted({f"{card.arch}-{card.flavour}" for card in known.values()})
-        raise UsageError(f"unknown model {model!r}; known: {', '.join(names) or 'none is installed'}; see: rtsr models")
+        names = sorted({f"{network.card.arch}-{network.card.flavour}" for network in known.values()})
+        raise UsageError(
+            f"unknown model {model!r}; known: {', '.join(names) or 'none is installed'}, "
+            "or a path to a card's .toml file; see: rtsr models"
+        )
     return meant
 
 
-def network(card: Card) -> Path:
-    """The ONNX file that `card` describes."""
-    return folder("engines") / f"{card.name}.onnx"
+def _short_names(card: Card) -> tuple[str, ...]:
+    full = f"{card.arch}-{card.flavour}"
+    return (full, card.arch) if card.flavour == "capture" else (full,)
 
 
 def preset_path(name: str) -> Path:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil
+from pathlib import Path
 from typing import Self
 
 import av
@@ -10,16 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.colour import from_rgb, to_rgb
-from rtsr.engine import RESAMPLERS
+from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine
-from rtsr.engine.onnx import OnnxEngine
 from rtsr.errors import UsageError
 from rtsr.frame import Frame
-from rtsr.resources import find_reaching_card, network
+from rtsr.preset import ENGINES
+from rtsr.resources import find_reaching_network
 from rtsr.scale import as_scale
 
 DEFAULT_MODEL = "quicksrnet-small"
-ENGINES = ("auto", "onnx", *RESAMPLERS)
 
 
 class Upscaler:
@@ -31,7 +31,8 @@ class Upscaler:
         with rtsr.Upscaler(scale=1.5) as upscale:
             large = upscale(image)
 
-    `model` is a network's name, or an architecture with or without a flavour (`quicksrnet-small-photo`);
+    `model` is a network's name, an architecture with or without a flavour (`quicksrnet-small-photo`), or the path
+    of a card (`mine/NAME.toml`) with its network beside it;
     `engine` is `auto`, `onnx`, `bicubic`, `lanczos` or `fsr`; `threads` bounds ONNX Runtime's threads.
     One instance serves one thread at a time. Raises UsageError for what does not exist, CardError and
     EngineError for what cannot be loaded.
@@ -41,7 +42,7 @@ class Upscaler:
         self,
         scale: float | str | Fraction = 2,
         *,
-        model: str | None = None,
+        model: str | Path | None = None,
         engine: str = "auto",
         threads: int | None = None,
     ) -> None:
@@ -105,7 +106,7 @@ def target_size(width: int, height: int, scale: Fraction) -> tuple[int, int]:
     return ceil(width * scale) // 2 * 2, ceil(height * scale) // 2 * 2
 
 
-def _open_engine(kind: str, model: str | None, scale: Fraction, threads: int | None) -> Engine:
+def _open_engine(kind: str, model: str | Path | None, scale: Fraction, threads: int | None) -> Engine:
     if kind not in ENGINES:
         raise UsageError(f"unknown engine {kind!r}; known: {', '.join(ENGINES)}")
     if kind in RESAMPLERS:
@@ -113,8 +114,8 @@ def _open_engine(kind: str, model: str | None, scale: Fraction, threads: int | N
             raise UsageError(f"the engine {kind} uses no network; leave out either --engine or --model")
         # Their work and padding grow with the ratio's numbers: odd ratios take the next twelfth, and are reduced.
         return RESAMPLERS[kind](scale if scale.denominator <= 12 else Fraction(ceil(scale * 12), 12))
-    card = find_reaching_card(model or DEFAULT_MODEL, scale)
-    return OnnxEngine(card, network(card), threads)
+    network = find_reaching_network(str(model or DEFAULT_MODEL), scale)
+    return open_engine(network.card, network.path, threads)
 
 
 def _pad(rgb: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:

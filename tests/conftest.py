@@ -17,3 +17,9 @@ def shared() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `tests.networks.exported` exports into, each network once for all tests."""
+    return tmp_path_factory.mktemp("networks")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rtsr.engine import RESAMPLERS
 from rtsr.errors import PresetError
 from rtsr.preset import ENGINES, Preset, read_preset
 from rtsr.resources import preset_names, preset_path
@@ -142,3 +143,7 @@ def test_shipped_mobile_presets_reach_1080_lines():
     for height in (540, 720):
         scale = read_preset(preset_path(f"mobile-{height}p-to-1080p")).scale
         assert scale is not None and height * scale == 1080
+
+
+def test_the_engines_are_all_that_there_are() -> None:
+    assert ("auto", "onnx", *RESAMPLERS) == ENGINES

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rtsr import resources
+from rtsr.card import check_hash
 from rtsr.errors import CardError, UsageError
 
 CARD = 'name = "{name}"\narch = "quicksrnet-small"\nscale = "{scale}"\nflavour = "photo"\nmacs_per_pixel = {macs}\n'
@@ -27,18 +28,18 @@ def test_packaged_folder_comes_first(package):
     assert resources.folder("presets") == package / "presets"
 
 
-def test_cards_are_sorted_by_scale_then_cost(package):
+def test_networks_are_sorted_by_scale_then_cost(package):
     engines = package / "engines"
     engines.mkdir()
     for name, scale, macs in [("b", "2", 9.0), ("c", "2", 1.0), ("a", "4", 1.0), ("d", "3/2", 5.0)]:
         (engines / f"{name}.toml").write_text(CARD.format(name=name, scale=scale, macs=macs))
-    found = resources.cards()
+    found = resources.networks()
     assert list(found) == ["d", "c", "b", "a"]
-    assert resources.network(found["d"]) == engines / "d.onnx"
+    assert found["d"].path == engines / "d.onnx"
 
 
 def test_nothing_shipped_is_no_error(package):
-    assert resources.cards() == {}
+    assert resources.networks() == {}
     assert resources.preset_names() == []
 
 
@@ -46,7 +47,7 @@ def test_damaged_card_is_named(package):
     (package / "engines").mkdir()
     (package / "engines" / "bad.toml").write_text("name = 3")
     with pytest.raises(CardError, match=r"bad\.toml is damaged"):
-        resources.cards()
+        resources.networks()
 
 
 def test_preset_by_name_or_path(package):
@@ -61,9 +62,9 @@ def test_preset_by_name_or_path(package):
 
 
 def test_shipped_cards_match_their_networks():
-    for name, card in resources.cards().items():
-        assert card.name == name
-        assert resources.network(card).is_file()
+    for name, network in resources.networks().items():
+        assert network.card.name == name
+        check_hash(network.card, network.path)
 
 
 def test_the_networks_that_users_are_promised_are_here():
@@ -73,4 +74,4 @@ def test_the_networks_that_users_are_promised_are_here():
         for scale in ("x1.5", "x2")
         for flavour in ("capture", "photo")
     }
-    assert promised <= resources.cards().keys()
+    assert promised <= resources.networks().keys()

@@ -11,22 +11,20 @@ from rich.table import Table
 
 from rtsr import resources
 from rtsr.cli.app import app
-from rtsr.engine import RESAMPLERS
+from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine
-from rtsr.engine.onnx import OnnxEngine
 from rtsr.errors import UsageError
 from rtsr.evaluate import Evaluation, evaluate
+from rtsr.preset import ENGINES
 from rtsr.scale import parse_scale
-
-ENGINES = ("onnx", *RESAMPLERS)
 
 
 @app.command("eval")
 def evaluate_command(
     dataset: Annotated[Path, typer.Option(help="Folder with HR/NAME.png, or with rendered pairs.")],
     scale: Annotated[str, typer.Option(help="Output side over input side, e.g. 1.5 or 2.")],
-    model: Annotated[str | None, typer.Option(help="A network; see `rtsr models`.")] = None,
-    engine: Annotated[str, typer.Option(help=f"What computes: {', '.join(ENGINES)}.")] = "onnx",
+    model: Annotated[str | None, typer.Option(help="A network; see `rtsr models`; or a card's path.")] = None,
+    engine: Annotated[str, typer.Option(help=f"What computes: {', '.join(ENGINES)}.")] = "auto",
     only: Annotated[list[str] | None, typer.Option(help="Only images with this in their name. Repeatable.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -51,8 +49,8 @@ def _open(engine: str, model: str | None, scale: str) -> Engine:
         return RESAMPLERS[engine](parse_scale(scale))
     if model is None:
         raise UsageError("--model is missing; `rtsr models` lists what there is")
-    card = resources.find_card(model, parse_scale(scale))
-    return OnnxEngine(card, resources.network(card))
+    network = resources.find_network(model, parse_scale(scale))
+    return open_engine(network.card, network.path)
 
 
 def _as_dict(result: Evaluation) -> dict[str, object]:

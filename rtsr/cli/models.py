@@ -20,7 +20,7 @@ def models_command(as_json: Annotated[bool, typer.Option("--json", help="Print J
 
     Example: `rtsr models`
     """
-    networks = list(resources.cards().values())
+    networks = [network.card for network in resources.networks().values()]
     summaries = {name: make(Fraction(2)).card.summary for name, make in RESAMPLERS.items()}
     if as_json:
         engines = [{"name": name, "summary": summary} for name, summary in summaries.items()]

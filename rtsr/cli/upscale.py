@@ -47,7 +47,9 @@ def upscale(
         str | None,
         typer.Option(help="Instead of --scale: WIDTHxHEIGHT of the result; it still displays in the same proportions."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Network; `rtsr models` lists them.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Network; `rtsr models` lists them; or a card's path, mine/NAME.toml.")
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="auto, onnx, bicubic, lanczos or fsr. Default: auto.")] = None,
     codec: Annotated[str | None, typer.Option(help="Encoder, e.g. libx265. Default: libx264.")] = None,
     crf: Annotated[

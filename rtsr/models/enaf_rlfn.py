@@ -27,6 +27,7 @@ class EnafRLFN(MultiExit):
             raise ValueError(f"taps rise from 1 or more, not {taps}")
         plain = RLFN(scale, channels, blocks=taps[-1])
         self.scale, self.taps, self.exits = plain.scale, taps, len(taps)
+        self.good_radius = plain.good_radius
         self.conv_1, self.conv_2, self.upsampler = plain.conv_1, plain.conv_2, plain.upsampler
         for k, block in enumerate(plain.blocks, 1):
             self.add_module(f"block_{k}", block)

@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 from torch import Tensor, nn
 
 from rtsr.card import Card, Quality
-from rtsr.engine.onnx import OnnxEngine
+from rtsr.engine import open_engine
 from rtsr.errors import TrainError
 from rtsr.evaluate import evaluate, pictures
 from rtsr.export import export_checkpoint
 from rtsr.metrics import border, compare
 from rtsr.models import build
+from rtsr.resources import Network
 from rtsr.train.crops import Crops, load_examples
 from rtsr.train.hardware import Hardware
 from rtsr.train.loop import CPU, score, train
@@ -90,7 +91,7 @@ class Session:
         quality = {}
         with TemporaryDirectory() as scratch:
             card = export_checkpoint(self.checkpoint(recipe.name), recipe, Path(scratch))
-            engine = OnnxEngine(card, Path(scratch) / f"{card.name}.onnx")
+            engine = open_engine(card, Network(card, Path(scratch) / f"{card.name}.toml").path)
             for name in SCORED[self.recipe.flavour]:
                 if (self.data / name).is_dir():
                     kept = self.recipe.hold_out if name == self.recipe.pairs else ()

@@ -2,6 +2,7 @@
 
 import json
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -62,7 +63,7 @@ def test_table(rtsr, dataset):
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["--engine", "magic"], 2, "unknown engine 'magic'; known: onnx, bicubic, lanczos, fsr"),
+        (["--engine", "magic"], 2, "unknown engine 'magic'; known: auto, onnx, bicubic, lanczos, fsr"),
         (["--engine", "fsr", "--model", "x"], 2, "fsr runs no network"),
         ([], 2, "--model is missing"),
         (["--model", "nothing"], 2, "unknown model 'nothing'; known: "),
@@ -77,7 +78,7 @@ def test_one_line_says_what_is_wrong(rtsr, dataset, options, status, message):
 
 
 def test_models_without_networks(rtsr, monkeypatch):
-    monkeypatch.setattr(resources, "cards", dict)
+    monkeypatch.setattr(resources, "networks", dict)
     assert "No network is installed." in rtsr("models")[1]
     listed = json.loads(rtsr("models", "--json")[1])
     assert listed["networks"] == []
@@ -90,7 +91,8 @@ def test_models_with_networks(rtsr, monkeypatch):
              quality={"Set5": Quality(36.7, 0.95, 5)}),
         Card("n-x1.5", "n", Fraction(3, 2), "capture", quality={"Pairs": Quality(31.25, 0.9, 2)}),
     ]  # fmt: skip
-    monkeypatch.setattr(resources, "cards", lambda: {card.name: card for card in cards})
+    known = {card.name: resources.Network(card, Path(f"{card.name}.toml")) for card in cards}
+    monkeypatch.setattr(resources, "networks", lambda: known)
     out = rtsr("models")[1]
     for expected in ("n-x2", "22,860", "22.8", "36.70", "31.25", "Set5", "Pairs", "bicubic"):
         assert expected in out

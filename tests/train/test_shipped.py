@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rtsr.errors import TrainError
-from rtsr.export import graph
+from rtsr.export.quicksrnet import graph
 from rtsr.models import build
 from rtsr.models.quicksrnet import QuickSRNet
 from rtsr.train.shipped import shipped_weights

@@ -13,7 +13,8 @@ from rtsr.card import Quality, check_hash, read_card
 from rtsr.cli import main
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.errors import EngineError, TrainError, UsageError
-from rtsr.export import export, export_checkpoint, radius
+from rtsr.export import export, export_checkpoint
+from rtsr.export.check import radius
 from rtsr.models import build
 from rtsr.models.quicksrnet import QuickSRNet
 from rtsr.train.recipe import Recipe

@@ -1,0 +1,138 @@
+"""From a trained network to the files that ship: ONNX graphs checked against PyTorch, and their card."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from rtsr.card import Card, Quality
+from rtsr.engine.session import first_line
+from rtsr.errors import TrainError
+from rtsr.export import quicksrnet
+from rtsr.export.check import check_parity, noise, radius, scale_of
+from rtsr.export.files import write_network
+from rtsr.export.stages import COSTED_SIDE, EXAMPLE, estimation_of, exits_of, stage_files
+from rtsr.export.traced import trace
+from rtsr.models import build
+from rtsr.models.cost import macs
+from rtsr.models.multi_exit import MultiExit
+from rtsr.models.quicksrnet import QuickSRNet
+from rtsr.models.smsr import SMSR
+from rtsr.models.smsr_inference import masked_inference
+from rtsr.train.recipe import Recipe
+
+
+def export(
+    model: nn.Module,
+    name: str,
+    arch: str,
+    flavour: str,
+    folder: Path,
+    summary: str = "",
+    training: str = "",
+    quality: dict[str, Quality] | None = None,
+    exit_qualities: tuple[dict[str, Quality], ...] = (),
+) -> Card:
+    """Write `model` and its card `name`.toml into `folder`; returns the card.
+
+    A network of `rtsr.models` becomes `name`.onnx, one with several exits a folder `name` (see
+    `rtsr.export.stages`). `quality` are its scores by data set, `exit_qualities` those of each exit. Everything is
+    compared with PyTorch before it gets its name. Raises EngineError where it differs, or cannot be exported or
+    written; then nothing in `folder` has changed.
+    """
+    model, scale = model.eval(), scale_of(model)
+    card = Card(
+        name=name,
+        arch=arch,
+        scale=scale,
+        flavour=flavour,
+        size_multiple=scale.denominator,
+        parameters=sum(weights.numel() for weights in model.parameters()),
+        summary=summary,
+        training=training,
+        quality=quality or {},
+    )
+    if not isinstance(model, MultiExit):
+        network = _graph(name, model)
+        card = replace(card, radius=radius(model), macs_per_pixel=macs_per_pixel(model))
+        return write_network(card, network, folder)
+    files = stage_files(name, model)
+    exits = exits_of(model)
+    scored = [replace(exit, quality=scores) for exit, scores in zip(exits, exit_qualities, strict=False)]
+    cost = sum(exit.stage_macs for exit in exits) + exits[-1].head_macs
+    card = replace(
+        card,
+        radius=exits[-1].radius,
+        macs_per_pixel=cost,
+        exits=tuple(scored) or exits,
+        estimator=estimation_of(model),
+    )
+    return write_network(card, files, folder)
+
+
+def export_checkpoint(
+    checkpoint: Path,
+    recipe: Recipe,
+    folder: Path,
+    name: str = "",
+    training: str = "",
+    quality: dict[str, Quality] | None = None,
+    exit_qualities: tuple[dict[str, Quality], ...] = (),
+) -> Card:
+    """Export the averaged weights of a training checkpoint under `name`, by default the recipe's.
+
+    Raises TrainError where the checkpoint is damaged or belongs to another network than the recipe's.
+    """
+    try:
+        state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        weights, step = state["average"], state["step"]
+    except Exception as cause:  # torch.load raises whatever its unpickler meets
+        raise TrainError(f"cannot read the checkpoint {checkpoint}: {first_line(cause)}") from cause
+    model = build(recipe.arch, recipe.scale)
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as cause:
+        raise TrainError(
+            f"the checkpoint {checkpoint} does not hold {recipe.arch} x{float(recipe.scale):g}; "
+            "give the recipe that it was trained with"
+        ) from cause
+    summary = f"{title(recipe.arch)} x{float(recipe.scale):g}, {recipe.flavour}"
+    training = training or f"{step} of {recipe.steps} steps of the recipe {recipe.name}"
+    name = name or recipe.name
+    return export(model, name, recipe.arch, recipe.flavour, folder, summary, training, quality, exit_qualities)
+
+
+def macs_per_pixel(model: nn.Module) -> float:
+    """Multiply-adds of `model` per input pixel, with nothing masked."""
+    if isinstance(model, SMSR):
+        return model.macs_per_pixel()
+    image = torch.empty(1, 3, COSTED_SIDE, COSTED_SIDE, device="meta")
+    return macs(copy.deepcopy(model).to("meta"), image) / COSTED_SIDE**2
+
+
+def title(arch: str) -> str:
+    """The architecture as its paper writes it, e.g. ENAF-QuickSRNet-Medium."""
+    written = {
+        "quicksrnet": "QuickSRNet",
+        "srresnet": "SRResNet",
+        "small": "Small",
+        "medium": "Medium",
+        "large": "Large",
+    }
+    return "-".join(written.get(part, part.upper()) for part in arch.split("-"))
+
+
+def _graph(title: str, model: nn.Module) -> bytes:
+    """The ONNX form of a network with one exit, compared with PyTorch."""
+    if isinstance(model, QuickSRNet):
+        made = quicksrnet.graph(model)
+    elif isinstance(model, SMSR):
+        masked = masked_inference(model)
+        made = trace(masked, masked.forward_with_kept, {"image": torch.zeros(EXAMPLE)}, ["upscaled", "kept"])
+    else:
+        made = trace(model, model.forward, {"image": torch.zeros(EXAMPLE)}, ["upscaled"])
+    network = made.SerializeToString()
+    check_parity(title, model, network, noise(scale_of(model).denominator))
+    return network
