@@ -24,6 +24,8 @@ class OnnxEngine:
         self.card = card
         self._graph = Graph(network, card.name, threads)
         names = [end.name for end in self._graph.outputs]
+        self.masked = "kept" in names
+        """Whether the network has masks, and `measure` can say what they keep."""
         ends = (*self._graph.inputs, *self._graph.outputs[:1])
         if [*(end.name for end in ends), *names[1:]] not in (["image", "upscaled"], ["image", "upscaled", "kept"]) or (
             not all(is_picture(end) for end in ends)
@@ -48,10 +50,10 @@ class OnnxEngine:
 
         Raises EngineError as `infer` does, and where the network has no masks.
         """
-        results = self._run(tiles)
-        if len(results) < 2:
+        if not self.masked:
             raise EngineError(f"{self.card.name} computes everything everywhere: it has no masks to measure")
-        return results[0], results[1]
+        upscaled, kept = self._run(tiles)
+        return upscaled, kept
 
     def __exit__(self, *exc: object) -> None: ...
 

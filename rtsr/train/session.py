@@ -9,9 +9,10 @@ from tempfile import TemporaryDirectory
 from torch import Tensor, nn
 
 from rtsr.card import Card, Quality
+from rtsr.datasets import pictures
 from rtsr.engine import open_engine
 from rtsr.errors import TrainError
-from rtsr.evaluate import evaluate, pictures
+from rtsr.evaluate import evaluate
 from rtsr.export import export_checkpoint
 from rtsr.metrics import border, compare
 from rtsr.models import build
