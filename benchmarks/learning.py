@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks.machine import machine
 from rtsr import resources
-from rtsr.evaluate import pictures
+from rtsr.datasets import pictures
 from rtsr.metrics import border, compare
 from rtsr.models import build
 from rtsr.models.smsr import SMSR

@@ -23,9 +23,11 @@ def export_command(
     for module in ("torch", "onnx", "tomli_w"):
         need(module, "train")
     from rtsr.export import export_checkpoint
+    from rtsr.resources import Network
     from rtsr.train.recipe import read_recipe
 
     card = export_checkpoint(checkpoint, read_recipe(recipe), folder, name)
     print(
-        f"{folder / card.name}.onnx: {card.summary}; {card.parameters} parameters, {card.macs_per_pixel:g} MACs/pixel"
+        f"{Network(card, folder / f'{card.name}.toml').path}: {card.summary}; {card.parameters} parameters, "
+        f"{card.macs_per_pixel:g} MACs/pixel"
     )

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from rtsr.card import Card, Quality
 from rtsr.datasets import pictures
 from rtsr.engine import open_engine
+from rtsr.engine.onnx import OnnxEngine
+from rtsr.engine.stages import StagedEngine
 from rtsr.errors import TrainError
-from rtsr.evaluate import evaluate
+from rtsr.evaluate import evaluate, evaluate_exits
 from rtsr.export import export_checkpoint
 from rtsr.metrics import border, compare
 from rtsr.models import build
@@ -89,18 +91,36 @@ class Session:
         recipe = self.recipe
         steps = (f"{p.steps} steps of {p.batch} crops of {p.patch}x{p.patch} pixels" for p in recipe.phases)
         training = f"{command}; {', then '.join(steps)}"
-        quality = {}
         with TemporaryDirectory() as scratch:
             card = export_checkpoint(self.checkpoint(recipe.name), recipe, Path(scratch))
-            engine = open_engine(card, Network(card, Path(scratch) / f"{card.name}.toml").path)
-            for name in SCORED[self.recipe.flavour]:
-                if (self.data / name).is_dir():
-                    kept = self.recipe.hold_out if name == self.recipe.pairs else ()
-                    found = evaluate(engine, self.data / name, self.recipe.scale, kept)
-                    title = f"{found.dataset} (unseen maps)" if kept else found.dataset
-                    quality[title] = Quality(round(found.psnr, 3), round(found.ssim, 4), len(found.scores))
-                    self.log(f"{title}: {found.psnr:.3f} dB, {found.ssim:.4f}")
-        return export_checkpoint(self.checkpoint(recipe.name), recipe, self.engines, training=training, quality=quality)
+            with open_engine(card, Network(card, Path(scratch) / f"{card.name}.toml").path) as engine:
+                scores = self._scores(engine)
+        return export_checkpoint(
+            self.checkpoint(recipe.name),
+            recipe,
+            self.engines,
+            training=training,
+            quality=scores[-1],
+            exit_qualities=tuple(scores),
+        )
+
+    def _scores(self, engine: OnnxEngine | StagedEngine) -> list[dict[str, Quality]]:
+        """Scores of `engine` by data set, for each of its exits."""
+        recipe = self.recipe
+        scores: list[dict[str, Quality]] = [{} for _ in engine.card.exits or (engine,)]
+        for name in SCORED[recipe.flavour]:
+            if not (self.data / name).is_dir():
+                continue
+            kept = recipe.hold_out if name == recipe.pairs else ()
+            if isinstance(engine, StagedEngine):
+                found = evaluate_exits(engine, self.data / name, recipe.scale, kept)[1:]
+            else:
+                found = (evaluate(engine, self.data / name, recipe.scale, kept),)
+            title = f"{found[0].dataset} (unseen maps)" if kept else found[0].dataset
+            for qualities, exit in zip(scores, found, strict=True):
+                qualities[title] = Quality(round(exit.psnr, 3), round(exit.ssim, 4), len(exit.scores))
+            self.log(f"{title}: " + ", ".join(f"{exit.psnr:.3f} dB, {exit.ssim:.4f}" for exit in found))
+        return scores
 
     def _start(self, phase: Recipe) -> dict[str, Tensor] | None:
         """Weights of the recipe or phase that `phase` grows from: trained here, or shipped; not looked for in vain."""
