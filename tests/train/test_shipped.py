@@ -3,8 +3,11 @@
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from rtsr.errors import TrainError
 from rtsr.export.quicksrnet import graph
@@ -35,9 +38,13 @@ def test_a_traced_network_gives_its_weights_back(tmp_path: Path) -> None:
 
 
 def test_masked_weights_are_refused(tmp_path: Path) -> None:
-    network = exported("smsr", Fraction(2), tmp_path)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("image", "upscaled", "kept")]
+    weights = numpy_helper.from_array(np.ones(1, np.float32), "body.weight")
+    nodes = [helper.make_node("Mul", ["image", "body.weight"], [end.name]) for end in ends[1:]]
+    made = helper.make_model(helper.make_graph(nodes, "masked", ends[:1], ends[1:], [weights]))
+    onnx.save(made, tmp_path / "n.onnx")
     with pytest.raises(TrainError, match="start from a checkpoint"):
-        shipped_weights(network.path)
+        shipped_weights(tmp_path / "n.onnx")
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
