@@ -32,10 +32,18 @@ def noise(multiple: int, least: int = 7) -> list[np.ndarray]:
 
 
 @torch.inference_mode()
-def check_parity(title: str, reference: Callable[[Tensor], Tensor], network: bytes, inputs: list[np.ndarray]) -> None:
+def check_parity(
+    title: str,
+    reference: Callable[[Tensor], Tensor],
+    network: bytes,
+    inputs: list[np.ndarray],
+    origin: str = "PyTorch",
+    allowed: float = TOLERANCE,
+) -> None:
     """Raise EngineError unless the ONNX content `network` makes of each of `inputs` what `reference` does.
 
-    They may differ by `TOLERANCE`, or that share of what is above 1. Only the graph's first output is looked at.
+    They may differ by `allowed`, or that share of what is above 1. Only the graph's first output is looked at.
+    `origin` stands for the reference in errors.
     """
     session = open_session(network)
     for given in inputs:
@@ -47,11 +55,11 @@ def check_parity(title: str, reference: Callable[[Tensor], Tensor], network: byt
             ) from cause
         want = reference(torch.from_numpy(given)).numpy()
         if got.shape != want.shape:
-            raise EngineError(f"{title}: the exported graph makes {got.shape} of {given.shape}, PyTorch {want.shape}")
+            raise EngineError(f"{title}: the exported graph makes {got.shape} of {given.shape}, {origin} {want.shape}")
         difference = np.max(np.abs(got - want) / np.maximum(np.abs(want), 1))
-        if not difference <= TOLERANCE:
+        if not difference <= allowed:
             raise EngineError(
-                f"{title}: the exported graph differs from PyTorch by {difference:.1e}, allowed {TOLERANCE}"
+                f"{title}: the exported graph differs from {origin} by {difference:.1e}, allowed {allowed}"
             )
 
 

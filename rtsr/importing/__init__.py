@@ -4,21 +4,26 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from rtsr.card import Card
 from rtsr.errors import ImportFailed, UsageError
 from rtsr.export import export, title
+from rtsr.export.check import TOLERANCE, check_parity, noise
 from rtsr.export.files import write_network
 from rtsr.importing.checkpoint import SUFFIXES, fit, fitting, read_weights
 from rtsr.importing.cost import macs_per_pixel, parameters, radius
 from rtsr.importing.graph import Foreign, read_graph
-from rtsr.importing.probe import Findings, probe
+from rtsr.importing.probe import LEAST_SIDE, Findings, Run, probe, runner
 from rtsr.importing.recognise import recognise
 from rtsr.importing.wrap import wrap
 from rtsr.models.multi_exit import ESTIMATED_PATCH, MultiExit
 
 FLAVOURS = ("photo", "capture")
+HALF_TOLERANCE = 1e-2
+"""Largest difference from a graph in half precision, which depends on what is rounded where."""
 
 
 def import_network(
@@ -83,17 +88,31 @@ def _write(
     """Bring a graph under rtsr's contract and write it, with all that was found on its `card`."""
     if claimed not in (None, findings.scale):
         raise ImportFailed(f"{file} upscales by {findings.scale}, not by {claimed}; correct --scale or leave it out")
+    plain, count = runner(foreign, file), parameters(foreign.model)
     made = wrap(foreign, findings)
     network = made.SerializeToString()
+    if findings.channels == 3:
+        _check(file, plain, network, findings, TOLERANCE if foreign.dtype == "float32" else HALF_TOLERANCE)
     works = "RGB" if findings.channels == 3 else "luma"
     card = replace(
         card,
         scale=findings.scale,
         size_multiple=findings.multiple,
         radius=radius(network, findings),
-        parameters=parameters(made),
+        parameters=count,
         macs_per_pixel=macs_per_pixel(made, findings.multiple),
         summary=f"{card.arch} x{float(findings.scale):g} on {works} up to {findings.white}, imported",
         training=f"weights of {file.name}",
     )
     return write_network(card, network, folder)
+
+
+def _check(file: Path, plain: Run, network: bytes, findings: Findings, allowed: float) -> None:
+    """Raise EngineError unless the wrapped graph gives what the `plain` one does in its own values."""
+    white = np.float32(findings.white)
+
+    def reference(image: Tensor) -> Tensor:
+        return torch.from_numpy(plain(image.numpy() * white) / white).clamp(0, 1)
+
+    pictures = noise(findings.multiple, -(-LEAST_SIDE // findings.multiple))
+    check_parity(file.name, reference, network, pictures, origin="the file's own", allowed=allowed)

@@ -1,6 +1,7 @@
 """Released weights: read without running what a file may bring along, and fitted to a network of rtsr."""
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -14,8 +15,8 @@ from rtsr.models import MODELS, build
 SUFFIXES = (".pth", ".pt", ".t7", ".ckpt", ".safetensors")
 WRAPPERS = ("params_ema", "average", "params", "state_dict", "model_state_dict", "model", "generator")
 """Names under which training programs keep weights, the best first."""
-PREFIXES = ("module.", "model.", "_orig_mod.")
-"""What programs put before every name."""
+PREFIXES = ("module.", "_orig_mod.")
+"""What PyTorch's wrappers put before every name."""
 SCALES = (Fraction(3, 2), Fraction(2), Fraction(3), Fraction(4))
 SHOWN = 3
 """How many names an error lists."""
@@ -86,7 +87,9 @@ def shapes_of(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 def _read_pickle(path: Path) -> object:
     try:
-        return torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, weights_only=True, map_location="cpu")
     except Exception as cause:  # torch.load raises whatever its unpickler and zip reader meet
         said = str(cause)
         code = re.search(r"GLOBAL (\S+)", said)

@@ -79,12 +79,11 @@ def _load(path: Path) -> ModelProto:
     _take_in_weights(model, path)
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), OPSET)
     try:
-        if opset < OLDEST_OPSET:
-            model = version_converter.convert_version(model, OPSET)
-        onnx.checker.check_model(model)
+        return version_converter.convert_version(model, OPSET) if opset < OLDEST_OPSET else model
     except Exception as cause:  # as above
-        raise ImportFailed(f"{path} is no valid ONNX graph: {first_line(cause)}; export it again") from cause
-    return model
+        raise ImportFailed(
+            f"{path} is of the old opset {opset} and cannot be converted: {first_line(cause)}; export it with {OPSET}"
+        ) from cause
 
 
 def _take_in_weights(model: ModelProto, path: Path) -> None:
@@ -134,11 +133,8 @@ def _kind(end: ValueInfoProto) -> str:
 def _channels(path: Path, source: ValueInfoProto) -> int:
     sides = source.type.tensor_type.shape.dim
     if len(sides) != 4:
-        shape = [side.dim_param or side.dim_value for side in sides]
-        said = (
-            f"pictures of shape {shape}" if source.type.tensor_type.HasField("shape") else "pictures of no said shape"
-        )
-        raise ImportFailed(f"{path} takes {said}; an upscaler takes (n, channels, h, w)")
+        shape = ", ".join(str(side.dim_param or side.dim_value) for side in sides) or "not said"
+        raise ImportFailed(f"{path} takes pictures of another rank ({shape}); an upscaler's are (n, channels, h, w)")
     channels = sides[1].dim_value
     if channels not in (0, 1, 3):
         raise ImportFailed(f"{path} takes pictures of {channels} channels; 3 (RGB) and 1 (luma) can be used")

@@ -6,7 +6,6 @@ What has to be converted is converted in the graph (docs/decisions/0006-one-cont
 from typing import Any
 
 import numpy as np
-import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from rtsr.export.graphs import picture
@@ -59,15 +58,13 @@ def wrap(foreign: Foreign, findings: Findings) -> ModelProto:
     values = [*made.graph.initializer, *writer.values]
     ends = [picture("image")], [picture("upscaled", mark="_out")]
     graph = helper.make_graph(nodes, "network", *ends, values, sparse_initializer=made.graph.sparse_initializer)
-    wrapped = helper.make_model(
+    return helper.make_model(
         graph,
         opset_imports=made.opset_import,
         functions=made.functions,
         ir_version=made.ir_version,
         producer_name=made.producer_name,
     )
-    onnx.checker.check_model(wrapped)
-    return wrapped
 
 
 def _enter(writer: Writer, source: str, dtype: str, findings: Findings) -> None:
