@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks.machine import machine
 from rtsr import resources
-from rtsr.evaluate import pictures
+from rtsr.datasets import pictures
 from rtsr.metrics import border, compare
 from rtsr.models import build
 from rtsr.models.smsr import SMSR
@@ -167,7 +167,8 @@ def main() -> None:
         for name in options.only:
             known[name] = learn(name, options.data, short, Path(scratch))
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "results": known}, indent=1) + "\n")
+        where = {**machine(), "torch": torch.__version__, "threads": options.threads}
+        options.json.write_text(json.dumps({"machine": where, "results": known}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
