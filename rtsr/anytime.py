@@ -254,7 +254,7 @@ def _tiles(planes: NDArray, chosen: NDArray[np.bool_]) -> NDArray:
 
 def _edge_scores(luma: NDArray[np.uint8], grid: Grid) -> NDArray[np.floating]:
     """Mean |Laplacian| of every tile of a luma plane, (rows, columns), as the blank test takes it."""
-    edges = cv2.convertScaleAbs(cv2.Laplacian(luma, cv2.CV_16S, ksize=3))
+    edges = cv2.convertScaleAbs(cv2.Laplacian(luma, cv2.CV_16S, ksize=3)).astype(np.uint8, copy=False)
     return window_sums(edges, grid) / grid.areas()
 
 
