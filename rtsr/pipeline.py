@@ -94,6 +94,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
     UsageError.
     """
     began, cpu_began = time.perf_counter(), time.process_time()
+    _check_source(job)
     if job.output is not None:
         _check_output(job, job.output)
     stop = Event()
@@ -144,19 +145,22 @@ def _finish(job: Job, flow: "_Flow", watch: Callable[[Progress], None] | None) -
         raise SourceError(f"{broken}; {_keep_part(sink, flow.progress.done)}") from broken
 
 
-def _open_source(job: Job, stop: Event) -> PyAVSource | LiveSource | PlayedSource:
-    named = address(job.source)
-    if job.live is None:
-        if named is not None:
-            raise UsageError(f"{named} is live; add --live to keep up with it")
-        return PyAVSource(job.source)
-    if job.live.realtime:
-        if is_live(job.source):
-            raise UsageError(f"{job.source} has a pace of its own; --realtime is for files: use --live alone")
-        return PlayedSource(job.source, stop)
-    if Path(job.source).is_file():
+def _check_source(job: Job) -> None:
+    """Raise UsageError where the input is not of the kind that the job is meant for."""
+    if job.live is None and address(job.source) is not None:
+        raise UsageError(f"{job.source} is live; add --live to keep up with it")
+    if job.live is not None and job.live.realtime and is_live(job.source):
+        raise UsageError(f"{job.source} has a pace of its own; --realtime is for files: use --live alone")
+    if job.live is not None and not job.live.realtime and Path(job.source).is_file():
         raise UsageError(f"{job.source} is a file; add --realtime to play it at its own pace, or leave out --live")
-    return LiveSource(job.source, job.live.stall, stop) if is_live(job.source) else PyAVSource(job.source)
+
+
+def _open_source(job: Job, stop: Event) -> PyAVSource:
+    if job.live is not None and job.live.realtime:
+        return PlayedSource(job.source, stop)
+    if job.live is not None and is_live(job.source):
+        return LiveSource(job.source, job.live.stall, stop)
+    return PyAVSource(job.source)
 
 
 def _open_upscaler(job: Job, scale: Fraction) -> Upscaler | PacedUpscaler:
