@@ -18,8 +18,9 @@ import pytest
 
 from rtsr.delivery import Live
 from rtsr.errors import RtsrError, SourceError, UsageError
+from rtsr.job import Job
 from rtsr.paced import Pace
-from rtsr.pipeline import Job, run
+from rtsr.pipeline import run
 from rtsr.report import Report
 from tests.media import luma, make_video, picture_number, probe
 from tests.streams import as_transport_stream, free_port, sending
