@@ -4,6 +4,7 @@ Nothing here depends on how quick the machine is: a slow one repeats and drops m
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -282,3 +283,25 @@ def test_a_live_input_needs_a_named_output(tmp_path: Path) -> None:
     data = as_transport_stream(make_video(tmp_path / "clip.mp4", frames=5, audio=False))
     with fifo(tmp_path / "pipe", data) as pipe, pytest.raises(UsageError, match=r"name the output .* with -o"):
         run(Job(pipe, None, SCALE, model=MODEL, live=Live(stall=1)))
+
+
+def test_a_pipe_that_nothing_comes_through_can_be_interrupted(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    options = "--scale", "2", "--live", "--model", MODEL, "--stall", "60s", "-o", str(tmp_path / "out.mkv")
+    command = [sys.executable, "-c", "from rtsr.cli import main; main()", "upscale", str(tmp_path / "pipe"), *options]
+    # A shell that runs tests in the background lets its children ignore SIGINT.
+    as_usual = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **as_usual) as running:
+        writer = os.open(tmp_path / "pipe", os.O_WRONLY)  # Returns when the other side has opened it.
+        time.sleep(0.5)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=50)
+        os.close(writer)
+    assert running.returncode == 130 and errors.strip() == "stopped"
+
+
+def test_an_address_that_nothing_can_be_sent_to(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "clip.mp4", frames=3)
+    for target, says in (("smoke://signals", "known: udp, "), ("tcp://127.0.0.1:9", "cannot write tcp")):
+        with pytest.raises(RtsrError, match=says):
+            run(Job(clip, target, SCALE, engine="bicubic"))
