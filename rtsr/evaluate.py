@@ -1,25 +1,22 @@
 """How close an engine's results come to the truth, image by image, over a data set on disk."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtsr import metrics
-from rtsr.engine.base import Engine
-from rtsr.errors import SourceError, UsageError, need
-from rtsr.imresize import imresize
+from rtsr.datasets import Pair, Picture, find_pairs, size_of
+from rtsr.engine.base import Engine, MultiExitEngine
+from rtsr.engine.exits import every_exit
+from rtsr.engine.onnx import OnnxEngine
+from rtsr.errors import SourceError, UsageError
 
-RENDERS = {Fraction(2): "540.avif", Fraction(3, 2): "720.avif"}
-"""The low-resolution picture of a rendered pair, by scale; its truth is `1080.avif`."""
-TRUTH = "1080.avif"
-
-Picture = NDArray[np.uint8]
-"""RGB, (H, W, 3)."""
+Watch = Callable[[float], None]
+"""Is told how much of a run is done, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +27,8 @@ class Score:
     psnr: float
     """dB; infinite where there is no difference."""
     ssim: float
+    sparsity: float | None = None
+    """Where the network has masks: the share of the masked layers' multiply-adds that they spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,110 +50,84 @@ class Evaluation:
         """Mean of the images' SSIM."""
         return float(np.mean([score.ssim for score in self.scores]))
 
+    @property
+    def sparsity(self) -> float | None:
+        """Mean of the images' sparsity, where the network has masks."""
+        found = [score.sparsity for score in self.scores if score.sparsity is not None]
+        return float(np.mean(found)) if found else None
 
-def evaluate(engine: Engine, dataset: Path, scale: Fraction, only: tuple[str, ...] = ()) -> Evaluation:
+
+def evaluate(
+    engine: Engine, dataset: Path, scale: Fraction, only: tuple[str, ...] = (), watch: Watch | None = None
+) -> Evaluation:
     """Scores of `engine` over the folder `dataset`, or over the images whose names hold one of `only`.
 
-    Two layouts are known: `HR/NAME.png` with `LR_bicubic/XS/NAMExS.png` (made by bicubic downscaling where
-    the folder is missing), and rendered pairs, `NAME/{540,720,1080}.avif`. Raises SourceError where the folder
-    is neither, or an image is missing, damaged or of the wrong size; UsageError where `scale` is not the engine's.
+    For the layouts that are known see `rtsr.datasets.find_pairs`. Raises SourceError where the folder has none
+    of them, or an image is missing, damaged or of the wrong size; UsageError where `scale` is not the engine's.
     """
-    if engine.card.scale != scale:
-        raise UsageError(f"{engine.card.name} upscales by {engine.card.scale}, not by {scale}")
-    crop = metrics.border(scale)
+    pairs = pairs_for(engine, dataset, scale, only)
     scores = []
-    for name, low, high in pictures(dataset, scale, only):
-        if min(high.shape[:2]) < 11 + 2 * crop:
-            raise SourceError(f"{name}: {_size(high)} is too small to compare")
-        scores.append(Score(name, *metrics.compare(upscale(engine, low), high, crop)))
+    for done, pair in enumerate(pairs, 1):
+        low, high = pair.read(scale)
+        height, width = high.shape[:2]
+        planes, sparsity = _measure(engine, to_planes(engine, low))
+        scores.append(_score(pair.name, to_picture(planes[0], height, width), high, scale, sparsity))
+        if watch:
+            watch(done / len(pairs))
     return Evaluation(engine.card.name, dataset.resolve().name, scale, tuple(scores))
+
+
+def evaluate_exits(
+    engine: MultiExitEngine, dataset: Path, scale: Fraction, only: tuple[str, ...] = (), watch: Watch | None = None
+) -> tuple[Evaluation, ...]:
+    """Scores of each exit on whole images, bicubic first; raises as `evaluate`. No stage runs twice."""
+    pairs = pairs_for(engine, dataset, scale, only)
+    scores: list[list[Score]] = [[] for _ in range(len(engine.card.exits) + 1)]
+    for done, pair in enumerate(pairs, 1):
+        low, high = pair.read(scale)
+        for planes, found in zip(every_exit(engine, to_planes(engine, low)), scores, strict=True):
+            found.append(_score(pair.name, to_picture(planes[0], *high.shape[:2]), high, scale))
+        if watch:
+            watch(done / len(pairs))
+    return tuple(Evaluation(engine.card.name, dataset.resolve().name, scale, tuple(found)) for found in scores)
 
 
 def upscale(engine: Engine, picture: Picture) -> Picture:
     """The upscaled 8-bit picture; sides that do not suit the engine are padded by repeating the last pixels."""
+    height, width = (engine.card.output_side(side) for side in picture.shape[:2])
+    return to_picture(engine.infer(to_planes(engine, picture))[0], height, width)
+
+
+def to_planes(engine: Engine, picture: Picture) -> NDArray[np.float32]:
+    """The picture as (1, 3, H', W') in [0, 1], padded at the right and at the bottom to sides that suit the engine."""
     multiple, (height, width) = engine.card.size_multiple, picture.shape[:2]
     padded = np.pad(picture, ((0, -height % multiple), (0, -width % multiple), (0, 0)), mode="edge")
-    planes = np.ascontiguousarray(padded.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
-    result = engine.infer(planes)[0].transpose(1, 2, 0)
-    result = result[: engine.card.output_side(height), : engine.card.output_side(width)]
-    return np.ascontiguousarray(np.clip(np.floor(result * 255 + 0.5), 0, 255), np.uint8)
+    return np.ascontiguousarray(padded.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
 
 
-def pictures(dataset: Path, scale: Fraction, only: tuple[str, ...] = ()) -> Iterator[tuple[str, Picture, Picture]]:
-    """Name, input and truth of the images of the folder `dataset`, sorted; of all, or of names with one of `only`."""
-    if not dataset.is_dir():
-        raise SourceError(f"there is no folder {dataset}")
-    if (dataset / "HR").is_dir():
-        found = _benchmark(dataset, scale, only)
-    elif any(dataset.glob(f"*/{TRUTH}")):
-        found = _renders(dataset, scale, only)
-    else:
-        raise SourceError(f"{dataset} is not a data set: it has neither HR/NAME.png nor NAME/{TRUTH}")
-    for name, low, high in found:
-        if any(high.shape[axis] != low.shape[axis] * scale for axis in (0, 1)):
-            raise SourceError(f"{name}: input {_size(low)} and truth {_size(high)} do not differ by a scale of {scale}")
-        yield name, low, high
+def to_picture(planes: NDArray[np.float32], height: int, width: int) -> Picture:
+    """The upper left `height` x `width` pixels of (3, H, W) in [0, 1], rounded to 8 bits."""
+    pixels = planes[:, :height, :width].transpose(1, 2, 0)
+    return np.ascontiguousarray(np.clip(np.floor(pixels * 255 + 0.5), 0, 255), np.uint8)
 
 
-def _benchmark(dataset: Path, scale: Fraction, only: tuple[str, ...]) -> Iterator[tuple[str, Picture, Picture]]:
-    files = [file for file in sorted((dataset / "HR").glob("*.png")) if _wanted(file.stem, only)]
-    if not files:
-        raise SourceError(f"there are no .png images with such names in {dataset / 'HR'}")
-    inputs = dataset / "LR_bicubic" / f"X{_decimal(scale)}"
-    for file in files:
-        high = _read_png(file)
-        height, width = (side - side % scale.numerator for side in high.shape[:2])
-        high = high[:height, :width]
-        if min(height, width) == 0:
-            raise SourceError(f"{file.stem} is too small for a scale of {scale}")
-        if inputs.is_dir():
-            low = _read_png(inputs / f"{file.stem}x{_decimal(scale)}.png")
-        else:
-            low = imresize(high, int(height / scale), int(width / scale))
-        yield file.stem, low, high
+def pairs_for(engine: Engine, dataset: Path, scale: Fraction, only: tuple[str, ...]) -> list[Pair]:
+    """The data set's pairs; raises UsageError where `scale` is not the engine's, and as `find_pairs`."""
+    if engine.card.scale != scale:
+        raise UsageError(f"{engine.card.name} upscales by {engine.card.scale}, not by {scale}")
+    return find_pairs(dataset, scale, only)
 
 
-def _renders(dataset: Path, scale: Fraction, only: tuple[str, ...]) -> Iterator[tuple[str, Picture, Picture]]:
-    if scale not in RENDERS:
-        known = " and ".join(_decimal(scale) for scale in sorted(RENDERS))
-        raise SourceError(f"rendered pairs like those in {dataset} exist for scales {known}, not {_decimal(scale)}")
-    truths = [truth for truth in sorted(dataset.glob(f"*/{TRUTH}")) if _wanted(truth.parent.name, only)]
-    if not truths:
-        raise SourceError(f"no rendered pair in {dataset} has a name with {' or '.join(only)}")
-    for truth in truths:
-        yield truth.parent.name, _read_avif(truth.parent / RENDERS[scale]), _read_avif(truth)
+def _measure(engine: Engine, planes: NDArray[np.float32]) -> tuple[NDArray[np.float32], float | None]:
+    """What `engine.infer` gives for one picture; and the sparsity, where its network has masks."""
+    if not isinstance(engine, OnnxEngine) or not engine.masked:
+        return engine.infer(planes), None
+    upscaled, kept = engine.measure(planes)
+    return upscaled, 1 - float(kept[0])
 
 
-def _wanted(name: str, only: tuple[str, ...]) -> bool:
-    return not only or any(part in name for part in only)
-
-
-def _read_png(path: Path) -> Picture:
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as cause:
-        raise SourceError(f"cannot read {path}: {cause.strerror}") from cause
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise SourceError(f"{path} is not an image, or damaged")
-    return np.ascontiguousarray(image[:, :, ::-1], np.uint8)
-
-
-def _read_avif(path: Path) -> Picture:
-    pillow = need("PIL.Image", "train")
-    try:
-        with pillow.open(path) as image:
-            return np.asarray(image.convert("RGB"), np.uint8)
-    except pillow.UnidentifiedImageError as cause:
-        raise SourceError(f"{path} is not an image, or damaged, or Pillow is older than 11.3") from cause
-    except (OSError, ValueError, SyntaxError) as cause:
-        raise SourceError(f"cannot read {path}: {getattr(cause, 'strerror', None) or cause}") from cause
-
-
-def _decimal(scale: Fraction) -> str:
-    """The scale as folders are named: "2", "1.5"."""
-    return f"{float(scale):g}"
-
-
-def _size(picture: Picture) -> str:
-    return f"{picture.shape[1]}x{picture.shape[0]}"
+def _score(name: str, picture: Picture, truth: Picture, scale: Fraction, sparsity: float | None = None) -> Score:
+    crop = metrics.border(scale)
+    if min(truth.shape[:2]) < 11 + 2 * crop:
+        raise SourceError(f"{name}: {size_of(truth)} is too small to compare")
+    return Score(name, *metrics.compare(picture, truth, crop), sparsity)

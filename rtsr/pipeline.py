@@ -18,10 +18,12 @@ import numpy as np
 
 from rtsr.errors import SinkError, UsageError
 from rtsr.frame import Frame, Video
+from rtsr.paced import Pace, PacedUpscaler
 from rtsr.scale import LARGEST
 from rtsr.sink.names import check_output
 from rtsr.sink.pyav import Encoding, PyAVSink, holding_suffix
 from rtsr.source.pyav import Copied, PyAVSource
+from rtsr.spending import Spending
 from rtsr.upscaler import Upscaler, target_size
 
 DEPTH = 6
@@ -46,6 +48,8 @@ class Job:
     """Width and height in pixels, of the picture turned as displayed. Proportions stay: pixels may not be square."""
     model: str | Path | None = None
     engine: str = "auto"
+    pace: Pace | None = None
+    """How much to spend on a frame; None: the whole network on all of it."""
     threads: int | None = None
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
@@ -55,6 +59,8 @@ class Job:
             raise UsageError("give one of scale, height and size; e.g. --scale 1.5")
         if any(side < 2 or side % 2 for side in (self.height or 2, *(self.size or ()))):
             raise UsageError("height and size are even numbers of pixels; e.g. --height 1080")
+        if self.pace is not None and self.engine not in ("auto", "onnx"):
+            raise UsageError(f"the engine {self.engine} has no shares to spend; leave out deadline and quality")
 
 
 @dataclass(slots=True)
@@ -67,6 +73,8 @@ class Progress:
     """Frames encoded."""
     seconds: dict[str, array] = field(default_factory=lambda: {stage: array("f") for stage in STAGES})
     """Wall time of every frame in every stage."""
+    spending: Spending = field(default_factory=Spending)
+    """What frames got, where a pace is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,8 @@ class Report:
     """Milliseconds a frame per stage: mean, p50, p95, p99."""
     notes: tuple[str, ...]
     """What differs from the input beyond its size: streams left out, bits or chroma reduced, damaged packets."""
+    spending: dict[str, object] | None = None
+    """Where a pace is set: misses, tiles per exit and more; see `rtsr.spending.Spending.summary`."""
 
 
 def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
@@ -108,7 +118,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
         check_output(output, job.source, job.overwrite)
         large = video.resized(width, height)
         with (
-            Upscaler(scale, model=job.model, engine=job.engine, threads=job.threads) as upscaler,
+            _open_upscaler(job, scale) as upscaler,
             PyAVSink(output, large, source, job.encoding, job.overwrite) as sink,
         ):
             progress = Progress(video.frames)
@@ -129,7 +139,14 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
                 cpu_seconds=time.process_time() - cpu_began,
                 stages={stage: _statistics(spent) for stage, spent in progress.seconds.items()},
                 notes=(*source.notes, *sink.notes),
+                spending=progress.spending.summary(job.pace.deadline) if job.pace else None,
             )
+
+
+def _open_upscaler(job: Job, scale: Fraction) -> Upscaler | PacedUpscaler:
+    if job.pace is None:
+        return Upscaler(scale, model=job.model, engine=job.engine, threads=job.threads)
+    return PacedUpscaler(scale, job.pace, model=job.model, threads=job.threads)
 
 
 def default_output(job: Job, source: PyAVSource) -> Path:
@@ -189,7 +206,7 @@ def label(job: Job) -> str:
 
 def _flow(
     source: PyAVSource,
-    upscaler: Upscaler,
+    upscaler: Upscaler | PacedUpscaler,
     sink: PyAVSink,
     progress: Progress,
     watch: Callable[[Progress], None] | None,
@@ -201,7 +218,7 @@ def _flow(
             for item in items:
                 if isinstance(item, Frame):
                     with _timed(progress, "upscale"):
-                        item = upscaler.frame(item, sink.video.width, sink.video.height)
+                        item = _upscaled(upscaler, item, sink.video, progress)
                 yield item
 
     with closing(_buffered(upscaled(_buffered(_decoded(source, progress))))) as items:
@@ -214,6 +231,15 @@ def _flow(
             progress.done += 1
             if watch:
                 watch(progress)
+
+
+def _upscaled(upscaler: Upscaler | PacedUpscaler, frame: Frame, video: Video, progress: Progress) -> Frame:
+    if isinstance(upscaler, Upscaler):
+        return upscaler.frame(frame, video.width, video.height)
+    began = upscaler.clock()
+    large, spent = upscaler.frame(frame, video.width, video.height)
+    progress.spending.add(spent, upscaler.clock() - began)
+    return large
 
 
 def _decoded(source: PyAVSource, progress: Progress) -> Generator[Frame | Copied, None, None]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.colour import from_rgb, to_rgb
+from rtsr.cubic import Planes
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine
 from rtsr.errors import UsageError
@@ -81,14 +82,7 @@ class Upscaler:
         even = large[:, : large.shape[1] // 2 * 2, : large.shape[2] // 2 * 2]
         # What is written is sited as every player assumes it to be; a file cannot always say otherwise.
         colour = replace(frame.colour, chroma_left=True)
-        y, u, v = from_rgb(even, colour)
-        return replace(
-            frame,
-            colour=colour,
-            y=_fit(y, width, height, "gray8"),
-            u=_fit(u, width // 2, height // 2, "gray8"),
-            v=_fit(v, width // 2, height // 2, "gray8"),
-        )
+        return fitted(replace(frame, colour=colour), from_rgb(even, colour), width, height)
 
     def _upscale(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
         """Planar RGB (1, 3, H, W) to (3, H', W'), by the engine's scale or, where that is too small, a power of it."""
@@ -104,6 +98,17 @@ class Upscaler:
 def target_size(width: int, height: int, scale: Fraction) -> tuple[int, int]:
     """Width and height of a frame upscaled by `scale`: a last part of a pixel counts as one, an odd one is cut off."""
     return ceil(width * scale) // 2 * 2, ceil(height * scale) // 2 * 2
+
+
+def fitted(frame: Frame, planes: Planes, width: int, height: int) -> Frame:
+    """`frame` with the pixels of `planes`, cropped or reduced to `width` x `height`, both even."""
+    y, u, v = planes
+    return replace(
+        frame,
+        y=_fit(y, width, height, "gray8"),
+        u=_fit(u, width // 2, height // 2, "gray8"),
+        v=_fit(v, width // 2, height // 2, "gray8"),
+    )
 
 
 def _open_engine(kind: str, model: str | Path | None, scale: Fraction, threads: int | None) -> Engine:

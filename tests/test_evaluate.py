@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from rtsr.engine.fake import FakeEngine
+from rtsr.card import Card, hash_of
+from rtsr.engine.exits import OneExit
+from rtsr.engine.fake import FakeEngine, FakeStagedEngine
+from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.resample import bicubic
 from rtsr.errors import SourceError, UsageError
-from rtsr.evaluate import evaluate, pictures, upscale
-from rtsr.imresize import imresize
+from rtsr.evaluate import evaluate, evaluate_exits, upscale
 
 X2, X15 = Fraction(2), Fraction(3, 2)
 
@@ -46,23 +48,6 @@ def test_scores_that_can_be_worked_out(blocks):
     assert (result.model, result.dataset, result.scale) == ("fake", blocks.name, X2)
 
 
-def test_missing_inputs_are_made_from_the_cropped_truth(tmp_path):
-    image = noise(40, 50)
-    write(tmp_path / "HR" / "a.png", image)
-    ((name, low, high),) = pictures(tmp_path, X15)
-    assert name == "a"
-    assert high.shape == (39, 48, 3) and low.shape == (26, 32, 3)
-    np.testing.assert_array_equal(high, image[:39, :48, ::-1])
-    np.testing.assert_array_equal(low, imresize(high, 26, 32))
-    assert evaluate(bicubic(X15), tmp_path, X15).psnr > 10
-
-
-def test_grey_images_are_read_as_rgb(tmp_path):
-    write(tmp_path / "HR" / "a.png", noise(24, 24)[..., 0])
-    ((_, low, high),) = pictures(tmp_path, X2)
-    assert low.shape == (12, 12, 3) and high.shape == (24, 24, 3)
-
-
 def test_odd_sides_are_padded_for_the_engine_and_cropped():
     engine = FakeEngine(X2)
     engine.card = type(engine.card)("even", "even", X2, "none", size_multiple=4)
@@ -74,26 +59,54 @@ def test_odd_sides_are_padded_for_the_engine_and_cropped():
     assert seen == [(1, 3, 16, 16)]
 
 
-def test_rendered_pairs(tmp_path):
-    image = pytest.importorskip("PIL.Image", reason="needs Pillow")
-    low = np.full((24, 40, 3), 100, np.uint8)
-    for name, height, width in [("540", 24, 40), ("720", 32, 54), ("1080", 48, 80)]:
-        (tmp_path / "moment").mkdir(exist_ok=True)
-        picture = image.fromarray(np.full((height, width, 3), 100, np.uint8))
-        picture.save(tmp_path / "moment" / f"{name}.avif", quality=100)
-    ((name, got, high),) = pictures(tmp_path, X2)
-    assert name == "moment" and high.shape == (48, 80, 3)
-    np.testing.assert_allclose(got, low, atol=2)
-    with pytest.raises(SourceError, match="54x32 and truth 80x48"):
-        list(pictures(tmp_path, X15))
-    with pytest.raises(SourceError, match=r"scales 1\.5 and 2, not 3"):
-        list(pictures(tmp_path, Fraction(3)))
-    (tmp_path / "moment" / "540.avif").write_bytes(b"no image")
-    with pytest.raises(SourceError, match="540"):
-        list(pictures(tmp_path, X2))
-    (tmp_path / "moment" / "540.avif").unlink()
-    with pytest.raises(SourceError, match=r"cannot read .*540\.avif: No such file"):
-        list(pictures(tmp_path, X2))
+def test_each_exit_scores_as_it_does_alone(blocks):
+    engine = FakeStagedEngine(X2)
+    every = evaluate_exits(engine, blocks, X2)
+    assert len(every) == 4
+    for k, result in enumerate(every):
+        alone = evaluate(OneExit(engine, k), blocks, X2)
+        assert (result.scores, alone.model) == (alone.scores, f"fake-staged, exit {k}")
+    assert every[3].scores == evaluate(FakeEngine(X2), blocks, X2).scores
+    # exit 2 is four levels too dark where that is not below black, and its luma by 4 * 219 / 255
+    assert every[1].psnr < 20 * np.log10(255 / (4 * 219 / 255)) < every[2].scores[0].psnr < 38
+
+
+@pytest.fixture
+def masked(tmp_path):
+    """A network that repeats pixels, and keeps as much as the picture is bright on average."""
+    onnx = pytest.importorskip("onnx", reason="needs onnx")
+    make, floats = onnx.helper, onnx.TensorProto.FLOAT
+    ends = [
+        make.make_tensor_value_info("image", floats, ["n", 3, "h", "w"]),
+        make.make_tensor_value_info("upscaled", floats, ["n", 3, "h_out", "w_out"]),
+        make.make_tensor_value_info("kept", floats, ["n"]),
+    ]
+    nodes = [
+        make.make_node("Resize", ["image", "", "scales"], ["upscaled"], mode="nearest"),
+        make.make_node("ReduceMean", ["image"], ["kept"], axes=[1, 2, 3], keepdims=0),
+    ]
+    scales = onnx.numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")
+    graph = make.make_graph(nodes, "masked", ends[:1], ends[1:], [scales])
+    path = tmp_path / "masked.onnx"
+    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=8), path)
+    return OnnxEngine(Card("masked", "smsr", X2, "photo", sha256=hash_of(path)), path, threads=1)
+
+
+def test_sparsity_is_what_the_masks_do_not_keep(blocks, masked):
+    result = evaluate(masked, blocks, X2)
+    brightness = (noise(16, 20) // 2).mean() / 255
+    assert [score.sparsity for score in result.scores] == pytest.approx([1 - brightness] * 2, abs=1e-6)
+    assert result.sparsity == pytest.approx(1 - brightness, abs=1e-6)
+    plain = evaluate(FakeEngine(X2), blocks, X2)
+    assert plain.sparsity is None
+    assert [score.psnr for score in result.scores] == [score.psnr for score in plain.scores]
+
+
+@pytest.mark.parametrize("measure", [evaluate, evaluate_exits])
+def test_tells_how_far_it_is(blocks, measure):
+    told = []
+    measure(FakeStagedEngine(X2), blocks, X2, watch=told.append)
+    assert told == [0.5, 1]
 
 
 def test_says_what_is_wrong_with_a_folder(tmp_path, blocks):

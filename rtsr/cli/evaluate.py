@@ -1,46 +1,130 @@
 """`rtsr eval`: how good an engine is on a folder of images."""
 
 import json
-import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from rtsr import resources
 from rtsr.cli.app import app
+from rtsr.cli.progress import share_bar
+from rtsr.cli.scores import (
+    evaluation_table,
+    evaluation_values,
+    exits_table,
+    exits_values,
+    tradeoff_tables,
+    tradeoff_values,
+)
 from rtsr.engine import RESAMPLERS, open_engine
-from rtsr.engine.base import Engine
+from rtsr.engine.base import Engine, MultiExitEngine
+from rtsr.engine.exits import OneExit
 from rtsr.errors import UsageError
-from rtsr.evaluate import Evaluation, evaluate
+from rtsr.evaluate import evaluate, evaluate_exits
+from rtsr.plot import check_plot, plot_tradeoff
 from rtsr.preset import ENGINES
 from rtsr.scale import parse_scale
+from rtsr.tradeoff import ETA, GAMMA, parse_etas, weigh
+
+EXAMPLES = """Measure PSNR and SSIM of an engine over a data set; of a network with several exits, for each exit.
+
+With --patches a network with an estimator chooses an exit for each patch, and what that saves is measured.
+
+Examples:
+
+    rtsr eval --model quicksrnet-small-photo --scale 2 --dataset Set5
+
+    rtsr eval --model mine/enaf-fsrcnn.toml --scale 4 --dataset photographs --patches --eta 0.5
+
+    rtsr eval --model mine/enaf-fsrcnn.toml --scale 4 --dataset photographs --sweep-eta 0:2:0.1 --plot curve.png
+"""
 
 
-@app.command("eval")
+@app.command("eval", help=EXAMPLES)
 def evaluate_command(
-    dataset: Annotated[Path, typer.Option(help="Folder with HR/NAME.png, or with rendered pairs.")],
+    dataset: Annotated[Path, typer.Option(help="Folder with HR/NAME.png, with rendered pairs, or of large pictures.")],
     scale: Annotated[str, typer.Option(help="Output side over input side, e.g. 1.5 or 2.")],
     model: Annotated[str | None, typer.Option(help="A network; see `rtsr models`; or a card's path.")] = None,
     engine: Annotated[str, typer.Option(help=f"What computes: {', '.join(ENGINES)}.")] = "auto",
     only: Annotated[list[str] | None, typer.Option(help="Only images with this in their name. Repeatable.")] = None,
+    stop_at: Annotated[int | None, typer.Option("--exit", help="One exit of several alone; 0 is bicubic.")] = None,
+    patches: Annotated[bool, typer.Option("--patches", help="Choose an exit for each patch.")] = False,
+    eta: Annotated[
+        float | None, typer.Option(help=f"Patches: dB that the last exit's cost is worth. Default: {ETA}.")
+    ] = None,
+    sweep: Annotated[
+        str | None, typer.Option("--sweep-eta", help="Patches, for several etas: 0,0.5,1 or first:last:step.")
+    ] = None,
+    gamma: Annotated[float | None, typer.Option(help=f"Patches: bicubic's dB on blank ones. Default: {GAMMA}.")] = None,
+    no_blank: Annotated[bool, typer.Option("--no-blank", help="Patches: as --gamma 0.")] = False,
+    costs: Annotated[
+        str | None, typer.Option(help="Patches: each exit's cost, 0,1.5,4, in place of multiply-adds.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Patches: write PSNR over cost, a PNG, SVG or PDF.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Cores to use. Default: all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure PSNR and SSIM of an engine over a data set.
-
-    Example: `rtsr eval --model quicksrnet-small-photo --scale 2 --dataset Set5`
-    """
-    with _open(engine, model, scale) as opened:
-        result = evaluate(opened, dataset, parse_scale(scale), tuple(only or ()))
+    choice = _choice(patches, eta, sweep, gamma, no_blank, costs, plot)
+    if choice and stop_at is not None:
+        raise UsageError("--exit takes whole images; leave out either it or --patches")
+    with _open(engine, model, scale, threads) as opened, share_bar(dataset.name) as watch:
+        where = dataset, parse_scale(scale)
+        how = tuple(only or ()), watch
+        if choice:
+            weighed = weigh(_with_exits(opened), *where, choice.etas, choice.gamma, choice.costs, *how)
+            values, tables = tradeoff_values(weighed), tradeoff_tables(weighed, bool(choice.costs))
+            if plot:
+                plot_tradeoff(weighed, plot)
+        elif opened.card.exits and stop_at is None:
+            every = evaluate_exits(_with_exits(opened), *where, *how)
+            values, tables = exits_values(every, opened.card), [exits_table(every, opened.card)]
+        else:
+            whole = evaluate(opened if stop_at is None else OneExit(_with_exits(opened), stop_at), *where, *how)
+            values, tables = evaluation_values(whole), [evaluation_table(whole)]
     if as_json:
-        print(json.dumps(_as_dict(result), indent=2))
+        print(json.dumps(values, indent=2))
     else:
-        Console().print(_table(result))
+        Console().print(*tables, sep="\n")
 
 
-def _open(engine: str, model: str | None, scale: str) -> Engine:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How exits are chosen patch by patch."""
+
+    etas: tuple[float, ...]
+    gamma: float
+    costs: tuple[float, ...]
+    """In place of the card's multiply-adds; empty for those."""
+
+
+def _choice(
+    patches: bool,
+    eta: float | None,
+    sweep: str | None,
+    gamma: float | None,
+    no_blank: bool,
+    costs: str | None,
+    plot: Path | None,
+) -> Choice | None:
+    """What the options say of patches; None where whole images are measured."""
+    if not patches and sweep is None:
+        if eta is not None or gamma is not None or no_blank or costs or plot:
+            raise UsageError("--eta, --gamma, --no-blank, --costs and --plot go with --patches or --sweep-eta")
+        return None
+    if eta is not None and sweep is not None:
+        raise UsageError("--eta is one, --sweep-eta several; leave out either")
+    if no_blank and gamma is not None:
+        raise UsageError("--no-blank is --gamma 0; leave out either")
+    if plot:
+        check_plot(plot)
+    etas = parse_etas(sweep) if sweep is not None else (ETA if eta is None else eta,)
+    return Choice(etas, 0.0 if no_blank else GAMMA if gamma is None else gamma, _numbers(costs))
+
+
+def _open(engine: str, model: str | None, scale: str, threads: int | None) -> Engine:
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
     if engine in RESAMPLERS:
@@ -50,32 +134,17 @@ def _open(engine: str, model: str | None, scale: str) -> Engine:
     if model is None:
         raise UsageError("--model is missing; `rtsr models` lists what there is")
     network = resources.find_network(model, parse_scale(scale))
-    return open_engine(network.card, network.path)
+    return open_engine(network.card, network.path, threads)
 
 
-def _as_dict(result: Evaluation) -> dict[str, object]:
-    return {
-        "model": result.model,
-        "dataset": result.dataset,
-        "scale": str(result.scale),
-        "psnr": _finite(result.psnr),
-        "ssim": result.ssim,
-        "images": [
-            {"name": score.name, "psnr": _finite(score.psnr), "ssim": score.ssim} for score in result.scores
-        ],
-    }  # fmt: skip
+def _with_exits(engine: Engine) -> MultiExitEngine:
+    if not engine.card.exits:
+        raise UsageError(f"{engine.card.name} has but one exit; leave out --exit, --patches and --sweep-eta")
+    return cast(MultiExitEngine, engine)
 
 
-def _finite(psnr: float) -> float | None:
-    """JSON has no infinity: null stands for no difference at all."""
-    return psnr if math.isfinite(psnr) else None
-
-
-def _table(result: Evaluation) -> Table:
-    table = Table(title=f"{result.model} x{float(result.scale):g} on {result.dataset}", show_footer=True)
-    table.add_column("image", footer=f"mean of {len(result.scores)}", overflow="fold")
-    table.add_column("PSNR-Y dB", footer=f"{result.psnr:.2f}", justify="right")
-    table.add_column("SSIM-Y", footer=f"{result.ssim:.4f}", justify="right")
-    for score in result.scores:
-        table.add_row(score.name, f"{score.psnr:.2f}", f"{score.ssim:.4f}")
-    return table
+def _numbers(costs: str | None) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in costs.split(",")) if costs else ()
+    except ValueError as cause:
+        raise UsageError(f"{costs!r} is not a list of costs; write 0,1.5,4") from cause

@@ -21,14 +21,18 @@ def train_command(
     minutes: Annotated[float | None, typer.Option(help="Stop after this many; the next call goes on.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 2000,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores to use. Default: all.")] = None,
+    device: Annotated[str, typer.Option(help="auto (CUDA where there is any), cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32; on cuda also tf32 or bf16, which are faster.")] = "float32",
 ) -> None:
-    """Train a network, and at the end export it and score it; a run that was stopped goes on where it was.
+    """Train a network, phase by phase, and at the end export it and score it; a run that was stopped goes on.
 
     Example: `rtsr train --config recipes/quicksrnet-small-x2-photo.toml --data images`
     """
     for module in ("onnx", "tomli_w", "PIL.Image"):
         need(module, "train")
     torch = need("torch", "train")
+    from rtsr.resources import Network
+    from rtsr.train.hardware import choose_hardware
     from rtsr.train.recipe import read_recipe
     from rtsr.train.session import Session
 
@@ -42,12 +46,12 @@ def train_command(
     def log(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')}  {line}", file=sys.stderr, flush=True)
 
-    session = Session(read_recipe(config), data, runs, folder, log)
+    session = Session(read_recipe(config), data, runs, folder, log, choose_hardware(device, precision))
     if not session.train(every, minutes):
-        print(f"stopped after {minutes:g} minutes; the same command goes on from {session.checkpoint}")
+        print(f"stopped after {minutes:g} minutes; the same command goes on from the last checkpoint in {runs}")
         return
     card = session.export(f"rtsr train --config {shlex.quote(str(config))} --data DIR")
     print(
-        f"{folder / card.name}.onnx: {card.summary}; "
+        f"{Network(card, folder / f'{card.name}.toml').path}: {card.summary}; "
         + ", ".join(f"{k} {q.psnr:.2f} dB" for k, q in card.quality.items())
     )

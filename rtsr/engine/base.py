@@ -23,3 +23,29 @@ class Engine(Protocol):
         ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+
+class MultiExitEngine(Engine, Protocol):
+    """An engine whose network has several exits, `card.exits`; `infer` takes the last.
+
+    Stages and exits are counted from 1; exit 0, bicubic interpolation, is no part of the network.
+    """
+
+    def stage(self, k: int, features: tuple[NDArray[np.float32], ...]) -> tuple[NDArray[np.float32], ...]:
+        """Features of stage `k` from those of the stage before, or from (tiles,) where `k` is 1."""
+        ...
+
+    def head(self, k: int, features: tuple[NDArray[np.float32], ...]) -> NDArray[np.float32]:
+        """What exit `k` makes of the features of stage `k`: (N, 3, H * scale, W * scale) in [0, 1]."""
+        ...
+
+    def exit(self, k: int, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `infer`, but by exit `k`."""
+        ...
+
+    def estimate(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What each exit, bicubic first, is thought to reach on patches (N, 3, side, side): (N, exits + 1).
+
+        The side is `card.estimator.patch`; whether the highest or the lowest is best, `card.estimator.sign`.
+        """
+        ...

@@ -24,6 +24,8 @@ class OnnxEngine:
         self.card = card
         self._graph = Graph(network, card.name, threads)
         ends = [*self._graph.inputs, *self._graph.outputs]
+        self.masked = ends[-1].name == "kept"
+        """Whether the network has masks, and `measure` can say what they keep."""
         known = (["image", "upscaled"], ["image", "upscaled", "kept"])
         if [end.name for end in ends] not in known or not all(is_picture(end) for end in ends[:2]):
             raise EngineError(
@@ -46,10 +48,10 @@ class OnnxEngine:
 
         Raises EngineError as `infer` does, and where the network has no masks.
         """
-        results = self._run(tiles)
-        if len(results) < 2:
+        if not self.masked:
             raise EngineError(f"{self.card.name} computes everything everywhere: it has no masks to measure")
-        return results[0], results[1]
+        upscaled, kept = self._run(tiles)
+        return upscaled, kept
 
     def __exit__(self, *exc: object) -> None: ...
 

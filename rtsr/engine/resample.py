@@ -7,7 +7,7 @@ product with a banded matrix; it is done block by block, so that the products st
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Self
 
 import numpy as np
@@ -43,11 +43,11 @@ class Block:
     """(target, source); each row sums to 1."""
 
 
-def cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys' cubic convolution kernel with a = -0.5 (IEEE Trans. ASSP 29(6), 1981, equation 15)."""
+def cubic(x: NDArray[np.float64], a: float = -0.5) -> NDArray[np.float64]:
+    """Keys' cubic convolution kernel with slope `a` at 1 (IEEE Trans. ASSP 29(6), 1981; equation 15 has -0.5)."""
     x = np.abs(x)
-    near = 1.5 * x**3 - 2.5 * x**2 + 1
-    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+    far = a * (x**3 - 5 * x**2 + 8 * x - 4)
     return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
 
 
@@ -57,6 +57,7 @@ def lanczos3(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 CUBIC = Kernel(cubic, reach=2)
+STEEP_CUBIC = Kernel(partial(cubic, a=-0.75), reach=2)
 LANCZOS3 = Kernel(lanczos3, reach=3)
 
 
@@ -98,6 +99,11 @@ class Resampler:
 def bicubic(scale: Fraction) -> Resampler:
     """Bicubic interpolation, the yardstick that networks are measured against."""
     return Resampler("bicubic", CUBIC, scale, "Bicubic interpolation (a = -0.5)")
+
+
+def steep_bicubic(scale: Fraction) -> Resampler:
+    """Bicubic interpolation as PyTorch and OpenCV do it: exit 0 of networks with several exits."""
+    return Resampler("bicubic", STEEP_CUBIC, scale, "Bicubic interpolation (a = -0.75)")
 
 
 def lanczos(scale: Fraction) -> Resampler:

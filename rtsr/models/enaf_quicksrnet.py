@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from rtsr.models.multi_exit import Estimator, MultiExit
 from rtsr.models.quicksrnet import QuickSRNet, last_convolution, to_image
 
+JUDGING = 32
+"""Channels of the estimator: the paper's 128 would cost as much as Medium's first exit."""
+
 
 class EnafQuickSRNet(MultiExit):
     """Upscales RGB in [0, 1], (N, 3, H, W), by `scale`, to RGB in [0, 1]; sides and scales as `QuickSRNet` takes.
@@ -34,7 +37,7 @@ class EnafQuickSRNet(MultiExit):
         self.scale, self.taps, self.exits = plain.scale, taps, len(taps)
         self.conv_first, self.conv_mid, self.conv_last = plain.conv_first, plain.conv_mid, plain.conv_last
         self.predictors = nn.ModuleList(last_convolution(self.scale, channels) for _ in taps[:-1])
-        self.estimator = Estimator(self.exits + 1)
+        self.estimator = Estimator(self.exits + 1, JUDGING)
 
     def stage(self, k: int, *features: Tensor) -> tuple[Tensor, ...]:
         (x,) = features

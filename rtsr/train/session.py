@@ -1,21 +1,31 @@
 """One run of a recipe, from its images on disk to the network that ships: train, export, score, write the card."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from torch import Tensor, nn
+
 from rtsr.card import Card, Quality
+from rtsr.datasets import pictures
 from rtsr.engine import open_engine
+from rtsr.engine.onnx import OnnxEngine
+from rtsr.engine.stages import StagedEngine
 from rtsr.errors import TrainError
-from rtsr.evaluate import evaluate, pictures
+from rtsr.evaluate import evaluate, evaluate_exits
 from rtsr.export import export_checkpoint
 from rtsr.metrics import border, compare
+from rtsr.models import build
 from rtsr.resources import Network
 from rtsr.train.crops import Crops, load_examples
-from rtsr.train.loop import score, steps_done, train, trained_weights
+from rtsr.train.hardware import Hardware
+from rtsr.train.loop import CPU, score, train
+from rtsr.train.objectives import objective_of
 from rtsr.train.recipe import Recipe
 from rtsr.train.shipped import shipped_weights
+from rtsr.train.state import steps_done, trained_weights
 
 SCORED = {"photo": ("benchmarks/Set5", "benchmarks/Set14", "benchmarks/BSD100"), "capture": ("pairs",)}
 """Data sets below the data folder that a card reports, by flavour."""
@@ -29,59 +39,95 @@ class Session:
     data: Path
     """Folder with the images that the recipe names."""
     runs: Path
-    """Folder of checkpoints, one `NAME.pt` a recipe."""
+    """Folder of checkpoints, one `NAME.pt` a recipe; `NAME-phase1.pt` and so on for phases but the last."""
     engines: Path
     """Folder that the finished network and its card are written to."""
     log: Callable[[str], None]
+    hardware: Hardware = CPU
 
-    @property
-    def checkpoint(self) -> Path:
-        return self.runs / f"{self.recipe.name}.pt"
+    def checkpoint(self, name: str) -> Path:
+        """Where the recipe or phase `name` keeps its weights."""
+        return self.runs / f"{name}.pt"
 
     def train(self, every: int, minutes: float | None) -> bool:
-        """Train until the recipe's last step, or for `minutes`; resumes from the run's checkpoint.
+        """Train until the recipe's last step, or for `minutes`; goes on in the phase, at the step where it was.
 
         Returns whether the last step was reached.
         """
-        recipe = self.recipe
-        if steps_done(self.checkpoint) >= recipe.steps:
-            self.log(f"{self.checkpoint} is at its last step already")
+        left = self._unfinished()
+        if not left:
+            self.log(f"{self.checkpoint(self.recipe.name)} is at its last step already")
             return True
+        network = build(self.recipe.arch, self.recipe.scale)
+        for phase in left:
+            objective_of(phase, network)  # What does not suit shows now, not hours later.
         self.log(f"loading images from {self.data}")
-        crops = Crops(load_examples(recipe, self.data), recipe)
-        self.log(f"{len(crops.examples)} pictures")
-        images = [(low, high) for _, low, high in self._pictures(recipe.validation)] if recipe.validation else []
-        crop = border(recipe.scale)
+        examples = load_examples(max(left, key=lambda phase: phase.patch), self.data)
+        self.log(f"{len(examples)} pictures; training on {self.hardware.device}, {self.hardware.precision}")
+        validate = self._validation()
+        began = time.monotonic()
+        for phase in left:
+            if len(self.recipe.phases) > 1:
+                self.log(f"phase {self.recipe.phases.index(phase) + 1}: {phase.objective}")
+            rest = None if minutes is None else minutes - (time.monotonic() - began) / 60
+            crops, checkpoint, start = Crops(examples, phase), self.checkpoint(phase.name), self._start(phase)
+            if not train(phase, crops, checkpoint, validate, self.log, every, rest, start, self.hardware):
+                return False
+        return True
 
-        def validate(model) -> float:
-            return score(model, images, lambda result, truth: compare(result, truth, crop)[0])
-
-        measure = validate if images else lambda _: float("nan")
-        return train(recipe, crops, self.checkpoint, measure, self.log, every, minutes, self._start())
+    def _unfinished(self) -> list[Recipe]:
+        """The phases still to train: from the last one that was begun, if it is not at its end."""
+        left: list[Recipe] = []
+        for phase in reversed(self.recipe.phases):
+            done = steps_done(self.checkpoint(phase.name))
+            if done < phase.steps:
+                left.insert(0, phase)
+            if done:
+                break
+        return left
 
     def export(self, command: str) -> Card:
         """Export the checkpoint, score the exported network on the data sets of its flavour, and write its card."""
         recipe = self.recipe
-        training = f"{command}; {recipe.steps} steps of {recipe.batch} crops of {recipe.patch}x{recipe.patch} pixels"
-        quality = {}
+        steps = (f"{p.steps} steps of {p.batch} crops of {p.patch}x{p.patch} pixels" for p in recipe.phases)
+        training = f"{command}; {', then '.join(steps)}"
         with TemporaryDirectory() as scratch:
-            card = export_checkpoint(self.checkpoint, self.recipe, Path(scratch))
-            engine = open_engine(card, Network(card, Path(scratch) / f"{card.name}.toml").path)
-            for name in SCORED[self.recipe.flavour]:
-                if (self.data / name).is_dir():
-                    kept = self.recipe.hold_out if name == self.recipe.pairs else ()
-                    found = evaluate(engine, self.data / name, self.recipe.scale, kept)
-                    title = f"{found.dataset} (unseen maps)" if kept else found.dataset
-                    quality[title] = Quality(round(found.psnr, 3), round(found.ssim, 4), len(found.scores))
-                    self.log(f"{title}: {found.psnr:.3f} dB, {found.ssim:.4f}")
-        return export_checkpoint(self.checkpoint, self.recipe, self.engines, training=training, quality=quality)
+            card = export_checkpoint(self.checkpoint(recipe.name), recipe, Path(scratch))
+            with open_engine(card, Network(card, Path(scratch) / f"{card.name}.toml").path) as engine:
+                scores = self._scores(engine)
+        return export_checkpoint(
+            self.checkpoint(recipe.name),
+            recipe,
+            self.engines,
+            training=training,
+            quality=scores[-1],
+            exit_qualities=tuple(scores),
+        )
 
-    def _start(self):
-        """Weights of the recipe that this one grows from: trained here, or shipped."""
-        name = self.recipe.start
-        if not name:
+    def _scores(self, engine: OnnxEngine | StagedEngine) -> list[dict[str, Quality]]:
+        """Scores of `engine` by data set, for each of its exits."""
+        recipe = self.recipe
+        scores: list[dict[str, Quality]] = [{} for _ in engine.card.exits or (engine,)]
+        for name in SCORED[recipe.flavour]:
+            if not (self.data / name).is_dir():
+                continue
+            kept = recipe.hold_out if name == recipe.pairs else ()
+            if isinstance(engine, StagedEngine):
+                found = evaluate_exits(engine, self.data / name, recipe.scale, kept)[1:]
+            else:
+                found = (evaluate(engine, self.data / name, recipe.scale, kept),)
+            title = f"{found[0].dataset} (unseen maps)" if kept else found[0].dataset
+            for qualities, exit in zip(scores, found, strict=True):
+                qualities[title] = Quality(round(exit.psnr, 3), round(exit.ssim, 4), len(exit.scores))
+            self.log(f"{title}: " + ", ".join(f"{exit.psnr:.3f} dB, {exit.ssim:.4f}" for exit in found))
+        return scores
+
+    def _start(self, phase: Recipe) -> dict[str, Tensor] | None:
+        """Weights of the recipe or phase that `phase` grows from: trained here, or shipped; not looked for in vain."""
+        name = phase.start
+        if not name or self.checkpoint(phase.name).exists():
             return None
-        checkpoint, network = self.runs / f"{name}.pt", self.engines / f"{name}.onnx"
+        checkpoint, network = self.checkpoint(name), self.engines / f"{name}.onnx"
         if checkpoint.exists():
             self.log(f"starting from {checkpoint}")
             return trained_weights(checkpoint)
@@ -90,9 +136,19 @@ class Session:
             return shipped_weights(network)
         raise TrainError(f"this recipe grows from {name}: train recipes/{name}.toml first, or put {network} there")
 
-    def _pictures(self, name: str):
+    def _validation(self) -> Callable[[nn.Module], str]:
+        """What the log says of a network: PSNR of each exit on the recipe's validation set."""
+        name, crop = self.recipe.validation, border(self.recipe.scale)
+        if not name:
+            return lambda _: ""
         folder = self.data / name
         if not folder.is_dir():
             raise TrainError(f"there is no folder {folder}; is --data right?")
         kept = self.recipe.hold_out if name == self.recipe.pairs else ()
-        return pictures(folder, self.recipe.scale, kept)
+        images = [(low, high) for _, low, high in pictures(folder, self.recipe.scale, kept)]
+
+        def validate(model: nn.Module) -> str:
+            exits = score(model, images, lambda result, truth: compare(result, truth, crop)[0])
+            return ", ".join(f"{psnr:.3f}" for psnr in exits) + " dB"
+
+        return validate

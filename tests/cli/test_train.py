@@ -57,6 +57,21 @@ def test_a_folder_without_the_images_is_named(data: Path, tmp_path: Path) -> Non
     assert done.returncode == 1 and "no pictures in" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [(("--device", "tpu"), "unknown device"), (("--device", "cpu", "--precision", "bf16"), "needs CUDA")],
+)
+def test_hardware_that_cannot_be_used_is_named(data: Path, tmp_path: Path, wish: tuple[str, ...], says: str) -> None:
+    done = rtsr("train", "--config", "tiny.toml", "--data", data, *wish, cwd=tmp_path)
+    assert_one_error_line(done, 2, says)
+
+
+def test_an_objective_that_does_not_suit_the_network_is_named(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "wrong.toml").write_text(RECIPE + 'objective = "exits"\n')
+    done = rtsr("train", "--config", "wrong.toml", "--data", data, cwd=tmp_path)
+    assert_one_error_line(done, 1, "needs a network with several exits")
+
+
 def test_export_of_a_damaged_checkpoint(tmp_path: Path, data: Path) -> None:
     (tmp_path / "bad.pt").write_bytes(b"nothing")
     assert_one_error_line(rtsr("export", "bad.pt", "--recipe", "tiny.toml", cwd=tmp_path), 1, "checkpoint")

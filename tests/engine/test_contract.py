@@ -9,11 +9,19 @@ import pytest
 
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine
-from rtsr.engine.fake import FakeEngine
+from rtsr.engine.exits import OneExit
+from rtsr.engine.fake import FakeEngine, FakeStagedEngine
+from rtsr.engine.resample import steep_bicubic
 from rtsr.errors import EngineError
 from tests.networks import exported
 
-FREE = {"fake": FakeEngine, **RESAMPLERS}
+FREE = {
+    "fake": FakeEngine,
+    "fake-staged": FakeStagedEngine,
+    "fake-one-exit": lambda scale: OneExit(FakeStagedEngine(scale), 3),
+    "steep-bicubic": steep_bicubic,
+    **RESAMPLERS,
+}
 NETWORKS = {"onnx": "quicksrnet-small", "stages": "enaf-quicksrnet-medium"}
 SCALES = [Fraction(2), Fraction(3, 2), Fraction(3), Fraction(4, 3)]
 CASES = [(kind, scale) for kind in (*FREE, *NETWORKS) for scale in (SCALES if kind in FREE else SCALES[:2])]

@@ -2,10 +2,11 @@
 
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
-from rtsr.engine.resample import bicubic, lanczos
+from rtsr.engine.resample import bicubic, lanczos, steep_bicubic
 from rtsr.imresize import imresize
 
 SCALES = [Fraction(2), Fraction(3, 2), Fraction(4, 3), Fraction(3), Fraction(4)]
@@ -22,6 +23,14 @@ def test_bicubic_equals_imresize(scale):
     height, width = out.shape[2:]
     expected = imresize(image[0].transpose(1, 2, 0).astype(np.float64), height, width).transpose(2, 0, 1)
     np.testing.assert_allclose(out[0], np.clip(expected, 0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_steep_bicubic_equals_opencv(scale):
+    image = noise(48, 60)
+    size = int(60 * scale), int(48 * scale)
+    expected = cv2.resize(image[0].transpose(1, 2, 0), size, interpolation=cv2.INTER_CUBIC).transpose(2, 0, 1)
+    np.testing.assert_allclose(steep_bicubic(scale).infer(image)[0], np.clip(expected, 0, 1), atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -1,0 +1,135 @@
+"""Decisions in time: what may still start, which rung of a ladder to stand on, what to do with a late frame.
+
+Pure: the clock is an argument everywhere, in nanoseconds of any one clock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+TOLERANCE_NS = 1_000_000
+"""A frame later than its budget by more than this is a miss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a stage costs on a quiet machine."""
+
+    fixed_ns: float
+    per_pixel_ns: float
+    """For every input pixel."""
+
+    def cost_ns(self, pixels: int) -> float:
+        return self.fixed_ns + self.per_pixel_ns * pixels
+
+
+@dataclass(slots=True)
+class CostModel:
+    """Time that stages take: measured rates times how slow the machine is just now.
+
+    Slowness is a running mean of measured over predicted time with a running mean deviation, as in the
+    retransmission timer of TCP (RFC 6298); a promise is kept by counting on the mean and some deviations.
+    """
+
+    rates: Mapping[str, Rate]
+    caution: float = 3.0
+    """Deviations above the mean that a pessimistic cost counts with."""
+    slowness: float = 1.0
+    deviation: float = 0.1
+    worst: float = field(default=4.0, repr=False)
+    """A single measurement counts as at most this: one stall says nothing about the next stage."""
+
+    def expected_ns(self, stage: str, pixels: int) -> float:
+        """Most likely time of `stage` over `pixels` input pixels."""
+        return self.slowness * self.rates[stage].cost_ns(pixels)
+
+    def cautious_ns(self, stage: str, pixels: int) -> float:
+        """Time that `stage` will rarely exceed."""
+        return (self.slowness + self.caution * self.deviation) * self.rates[stage].cost_ns(pixels)
+
+    def observe(self, stage: str, pixels: int, took_ns: float) -> None:
+        """Learn from a stage that ran; long stages count for more than short, noisy ones."""
+        predicted = self.rates[stage].cost_ns(pixels)
+        found = min(took_ns / predicted, self.worst)
+        weight = min(1.0, predicted / 2e6)
+        off = abs(found - self.slowness)
+        # Faster to believe in trouble than in its end.
+        self.deviation += weight * (0.25 if off > self.deviation else 0.06) * (off - self.deviation)
+        self.slowness += weight * (0.25 if found > self.slowness else 0.1) * (found - self.slowness)
+
+
+def fit_rate(pixels: Sequence[int], took_ns: Sequence[float]) -> Rate:
+    """The line through the cheapest measurement of a few pixels and that of many."""
+    few, many = min(pixels), max(pixels)
+    if few == many:
+        raise ValueError("a rate needs measurements of two sizes")
+    cheap, dear = (min(t for p, t in zip(pixels, took_ns, strict=True) if p == size) for size in (few, many))
+    per_pixel = max(dear - cheap, 0.05 * dear) / (many - few)
+    return Rate(max(cheap - per_pixel * few, 0.0), per_pixel)
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The rung that whole frames are upscaled on, 0 the cheapest; climbs slowly and steps down at once."""
+
+    rung: int = 0
+    patience: int = 8
+    """Frames in a row that the next rung must have fitted before it is taken."""
+    spare: float = 0.85
+    """Share of the budget that a higher rung may need."""
+    waited: int = 0
+
+    def next(self, costs_ns: Sequence[float], budget_ns: float) -> "Ladder":
+        """Where to stand for the next frame, given what every rung costs now; costs grow with the rung."""
+        fitting = max((i for i, cost in enumerate(costs_ns) if cost <= budget_ns), default=0)
+        if fitting < self.rung:
+            return replace(self, rung=fitting, waited=0)
+        higher = self.rung + 1
+        if higher >= len(costs_ns) or costs_ns[higher] > self.spare * budget_ns:
+            return replace(self, waited=0)
+        if self.waited + 1 < self.patience:
+            return replace(self, waited=self.waited + 1)
+        return replace(self, rung=higher, waited=0)
+
+
+class Late(StrEnum):
+    """What to do with a frame that cannot be made in time."""
+
+    DEGRADE = "degrade"
+    """Interpolate it; where there is no time for that either, repeat."""
+    REPEAT = "repeat"
+    """Show the last output again, under the late frame's timestamp."""
+    DROP = "drop"
+    """Leave it out."""
+
+
+class Treatment(StrEnum):
+    """How a frame is made."""
+
+    REFINE = "refine"
+    INTERPOLATE = "interpolate"
+    REPEAT = "repeat"
+    DROP = "drop"
+
+
+def treat(late: Late, now_ns: float, due_ns: float, interpolation_ns: float) -> Treatment:
+    """How to make a frame that is due at `due_ns`, where interpolation alone takes `interpolation_ns`."""
+    left = due_ns - now_ns
+    if left >= interpolation_ns:
+        return Treatment.REFINE
+    if late is Late.DROP:
+        return Treatment.DROP
+    return Treatment.INTERPOLATE if late is Late.DEGRADE and left > 0 else Treatment.REPEAT
+
+
+@dataclass(frozen=True, slots=True)
+class LiveClock:
+    """When the frames of a live input are due: at their timestamps, counted from the first, plus a latency."""
+
+    began_ns: float
+    """When the first frame arrived."""
+    first_pts_s: float
+    latency_ns: float
+
+    def due_ns(self, pts_s: float) -> float:
+        return self.began_ns + (pts_s - self.first_pts_s) * 1e9 + self.latency_ns

@@ -1,0 +1,184 @@
+"""Upscales frames for a time, or for a share of a network's compute, and says what each frame got."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from rtsr.anytime import Refiner, Spent
+from rtsr.calibration import calibrate_stages, calibrate_whole
+from rtsr.cubic import enlarge
+from rtsr.deadline import CostModel, Ladder
+from rtsr.engine.stages import StagedEngine
+from rtsr.errors import UsageError
+from rtsr.frame import Frame
+from rtsr.resources import Network, find_reaching_network, networks
+from rtsr.scale import as_scale
+from rtsr.upscaler import Upscaler, fitted
+
+DEFAULT_MODEL = "enaf-quicksrnet-medium"
+"""Has several exits, so that work can stop where it no longer pays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much may be spent on a frame: a time, or a share of full compute."""
+
+    deadline: float | None = None
+    """Seconds from decoded to upscaled."""
+    quality: float | None = None
+    """Share of the multiply-adds that all tiles at the last exit would take, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if (self.deadline is None) == (self.quality is None):
+            raise UsageError("give a deadline or a quality, not both; e.g. --deadline 16ms")
+        if self.deadline is not None and not 0 < self.deadline <= 3600:
+            raise UsageError(
+                f"a deadline is above 0 and at most an hour, not {self.deadline:g} s; e.g. --deadline 16ms"
+            )
+        if self.quality is not None and not 0 <= self.quality <= 1:
+            raise UsageError(f"quality is between 0 and 1, not {self.quality:g}")
+
+
+class PacedUpscaler:
+    """Upscales a stream's frames, in order, by `scale` at `pace`.
+
+    A network with several exits is refined tile by tile (`rtsr.anytime`); of others, the largest of its flavour
+    that fits runs on whole frames, up to the one that was named (`rtsr.deadline.Ladder`). `model` and `threads` as
+    for `rtsr.Upscaler`; `clock` gives nanoseconds. Raises UsageError where no network reaches the scale, or a quality
+    is asked of a network with one exit.
+    """
+
+    def __init__(
+        self,
+        scale: float | str | Fraction,
+        pace: Pace,
+        *,
+        model: str | Path | None = None,
+        threads: int | None = None,
+        reuse: bool = True,
+        clock: Callable[[], float] = time.perf_counter_ns,
+    ) -> None:
+        self.scale, self.pace, self.clock = as_scale(scale), pace, clock
+        network = find_reaching_network(str(model or DEFAULT_MODEL), self.scale)
+        if network.card.scale < self.scale:
+            raise UsageError(
+                f"{network.card.name} does not reach {float(self.scale):g}; leave out the deadline or quality"
+            )
+        self._method: _Tiles | _WholeFrames
+        if network.card.exits:
+            self._method = _Tiles(network, pace, threads, reuse, clock)
+        elif pace.quality is not None:
+            raise UsageError(
+                f"{network.card.name} has one exit: all or nothing; for a share of the compute use {DEFAULT_MODEL}"
+            )
+        else:
+            self._method = _WholeFrames(network, threads, clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the engines."""
+        self._method.close()
+
+    def describe(self) -> str:
+        """What runs."""
+        return self._method.describe()
+
+    def frame(self, frame: Frame, width: int, height: int, due_ns: float | None = None) -> tuple[Frame, Spent]:
+        """Upscale `frame` to `width` x `height`, both even, until `due_ns`; by default for the pace's deadline."""
+        if due_ns is None:
+            due_ns = float("inf") if self.pace.deadline is None else self.clock() + 1e9 * self.pace.deadline
+        return self._method.frame(frame, width, height, due_ns)
+
+    def interpolate(self, frame: Frame, width: int, height: int) -> Frame:
+        """The frame without any network, for one that is late."""
+        return _interpolated(frame, self._method.scale, width, height)
+
+
+class _Tiles:
+    """A network with several exits."""
+
+    def __init__(
+        self, network: Network, pace: Pace, threads: int | None, reuse: bool, clock: Callable[[], float]
+    ) -> None:
+        self.engine = StagedEngine(network.card, network.path, threads)
+        self.scale, self.quality = network.card.scale, pace.quality
+        costs = CostModel({}) if pace.deadline is None else calibrate_stages(self.engine)
+        self.refiner = Refiner(self.engine, clock, costs, reuse)
+
+    def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
+        if self.quality is None:
+            planes, spent = self.refiner.within(frame, due_ns)
+        else:
+            planes, spent = self.refiner.share(frame, self.quality)
+        return fitted(_left(frame), planes, width, height), spent
+
+    def describe(self) -> str:
+        return f"{self.engine.card.name}, tile by tile (ONNX Runtime, CPU)"
+
+    def close(self) -> None:
+        self.engine.__exit__(None, None, None)
+
+
+@dataclass
+class _WholeFrames:
+    """Networks with one exit, the largest that fits; rung 0 is interpolation."""
+
+    network: Network
+    threads: int | None
+    clock: Callable[[], float]
+    ladder: Ladder = field(default_factory=Ladder)
+
+    def __post_init__(self) -> None:
+        card = self.network.card
+        self.scale = card.scale
+        smaller = [
+            n.card.name
+            for n in networks().values()
+            if (n.card.scale, n.card.flavour) == (card.scale, card.flavour)
+            and not n.card.exits
+            and n.card.macs_per_pixel < card.macs_per_pixel
+        ]
+        names = [*smaller, str(self.network.card_path)]
+        self.rungs = [Upscaler(self.scale, model=name, threads=self.threads) for name in names]
+        self.costs = calibrate_whole([rung.engine for rung in self.rungs])
+
+    def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
+        pixels, began = frame.width * frame.height, self.clock()
+        needed = [0.0, *(self.costs.cautious_ns(f"rung {i}", pixels) for i in range(len(self.rungs)))]
+        self.ladder = self.ladder.next(needed, due_ns - began)
+        rung = self.ladder.rung
+        tiles = np.zeros(len(needed), np.intp)
+        tiles[rung] = 1
+        full = pixels * self.rungs[-1].engine.card.macs_per_pixel
+        if rung == 0:
+            return _interpolated(frame, self.scale, width, height), Spent(tiles, full_macs=full)
+        large = self.rungs[rung - 1].frame(frame, width, height)
+        self.costs.observe(f"rung {rung - 1}", pixels, self.clock() - began)
+        return large, Spent(tiles, macs=pixels * self.rungs[rung - 1].engine.card.macs_per_pixel, full_macs=full)
+
+    def describe(self) -> str:
+        return " > ".join(["bicubic", *(rung.engine.card.name for rung in self.rungs)]) + " (ONNX Runtime, CPU)"
+
+    def close(self) -> None:
+        for rung in self.rungs:
+            rung.close()
+
+
+def _interpolated(frame: Frame, scale: Fraction, width: int, height: int) -> Frame:
+    planes = enlarge((frame.y, frame.u, frame.v), scale, frame.colour.chroma_left)
+    return fitted(_left(frame), planes, width, height)
+
+
+def _left(frame: Frame) -> Frame:
+    """What is written is sited as every player assumes it to be."""
+    return replace(frame, colour=replace(frame.colour, chroma_left=True))

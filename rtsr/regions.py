@@ -1,0 +1,136 @@
+"""Tiles of a frame, and the rectangles that tiles with the same exit are joined to.
+
+A network sees a region's window: the region and a halo of its radius around it, cut off at the frame's borders,
+where the network sees what it sees of a whole frame. The halo is work done twice, and larger rectangles have
+less of it; all tiles at one exit become the whole frame. Pure functions; lengths are in source pixels.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """A rectangle of the source frame."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+    def __post_init__(self) -> None:
+        if self.w <= 0 or self.h <= 0:
+            raise ValueError(f"a rectangle needs area, got {self.w}x{self.h}")
+
+    @property
+    def area(self) -> int:
+        return self.w * self.h
+
+    @property
+    def pixels(self) -> tuple[slice, slice]:
+        """Rows and columns."""
+        return slice(self.y, self.y + self.h), slice(self.x, self.x + self.w)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A frame cut into tiles of `side`, row by row; the last of a row or column may be smaller."""
+
+    width: int
+    height: int
+    side: int
+
+    @property
+    def columns(self) -> int:
+        return -(-self.width // self.side)
+
+    @property
+    def rows(self) -> int:
+        return -(-self.height // self.side)
+
+    def rect(self, row: int, column: int, rows: int = 1, columns: int = 1) -> Rect:
+        """The rectangle of `rows` x `columns` tiles whose first is at `row`, `column`."""
+        x, y = column * self.side, row * self.side
+        right, bottom = min(x + columns * self.side, self.width), min(y + rows * self.side, self.height)
+        return Rect(x, y, right - x, bottom - y)
+
+    def rect_of(self, region: "Region") -> Rect:
+        """The rectangle of the tiles of `region`."""
+        return self.rect(region.row, region.column, region.rows, region.columns)
+
+    def areas(self) -> NDArray[np.intp]:
+        """Pixels of every tile, (rows, columns)."""
+        return np.outer(*(np.minimum(self.side, n - np.arange(0, n, self.side)) for n in (self.height, self.width)))
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle of tiles."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+    @property
+    def tiles(self) -> tuple[slice, slice]:
+        """Its place in an array with one entry a tile."""
+        return slice(self.row, self.row + self.rows), slice(self.column, self.column + self.columns)
+
+
+def join(chosen: NDArray[np.bool_], most: int) -> list[Region]:
+    """Disjoint rectangles of at most `most` tiles that cover the `chosen` tiles, (rows, columns), and no other.
+
+    Greedy: from the first tile that is left, as far right as it goes, then as far down.
+    """
+    left = chosen.copy()
+    found = []
+    rows, columns = chosen.shape
+    for row, column in np.argwhere(chosen).tolist():
+        if not left[row, column]:
+            continue
+        across = down = 1
+        while column + across < columns and across < most and left[row, column + across]:
+            across += 1
+        while row + down < rows and across * (down + 1) <= most and left[row + down, column : column + across].all():
+            down += 1
+        left[row : row + down, column : column + across] = False
+        found.append(Region(row, column, down, across))
+    return found
+
+
+def window(rect: Rect, halo: int, grid: Grid, multiple: int = 1) -> Rect:
+    """What a network must see to compute `rect`: `halo` more on each side, sides and place multiples of `multiple`.
+
+    The frame's sides are multiples of it, too.
+    """
+    left, top = (max(0, start - halo) // multiple * multiple for start in (rect.x, rect.y))
+    right = min(grid.width, -(-(rect.x + rect.w + halo) // multiple) * multiple)
+    bottom = min(grid.height, -(-(rect.y + rect.h + halo) // multiple) * multiple)
+    return Rect(left, top, right - left, bottom - top)
+
+
+def changed(
+    before: NDArray[np.uint8], now: NDArray[np.uint8], grid: Grid, halo: int, factor: int = 1
+) -> NDArray[np.bool_]:
+    """Which tiles, each with `halo` around it, differ in any pixel between two planes of one size.
+
+    `factor` is 2 for planes of half the grid's resolution (chroma). Exact, not a guess.
+    """
+    return window_sums((before != now).view(np.uint8), grid, halo, factor) > 0
+
+
+def window_sums(plane: NDArray[np.uint8], grid: Grid, halo: int = 0, factor: int = 1) -> NDArray[np.int32]:
+    """Sum of `plane` over every tile with `halo` around it, (rows, columns), from one summed-area table."""
+    table = cv2.integral(plane)
+    starts, ends = [], []
+    for side, limit in zip((grid.height, grid.width), plane.shape, strict=True):
+        first = np.arange(0, side, grid.side)
+        starts.append(np.maximum(0, (first - halo) // factor))
+        ends.append(np.minimum(limit, -(-(np.minimum(first + grid.side, side) + halo) // factor)))
+    (top, left), (bottom, right) = starts, ends
+    outer, inner = table[np.ix_(bottom, right)], table[np.ix_(top, left)]
+    return outer - table[np.ix_(top, right)] - table[np.ix_(bottom, left)] + inner

@@ -1,0 +1,47 @@
+"""What a training runs on, and in which precision."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from rtsr.errors import UsageError
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("float32", "tf32", "bf16")
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """A device and the precision of its convolutions; weights and optimiser are float32 everywhere."""
+
+    device: str = "cpu"
+    """`cpu` or `cuda`."""
+    precision: str = "float32"
+    """`float32`; on cuda also `tf32` (products of 19 bits), or `bf16` (autocast, values of 16 bits)."""
+
+    def prepare(self) -> None:
+        """Let CUDA's products use 19 bits where the precision says so, and only there; process-wide."""
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Within it, a forward pass runs in the precision."""
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def choose_hardware(device: str = "auto", precision: str = "float32") -> Hardware:
+    """The hardware asked for; `auto` is CUDA where PyTorch can use it.
+
+    Raises UsageError for names unknown, for CUDA where it cannot be used, for less than float32 without CUDA.
+    """
+    if device not in DEVICES:
+        raise UsageError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+    usable = torch.cuda.is_available()
+    if device == "cuda" and not usable:
+        raise UsageError(f"PyTorch {torch.__version__} finds no CUDA device; install a CUDA build, or use --device cpu")
+    chosen = "cuda" if usable and device != "cpu" else "cpu"
+    if chosen == "cpu" and precision != "float32":
+        raise UsageError(f"{precision} needs CUDA, and this runs on cpu; leave --precision out")
+    return Hardware(chosen, precision)
