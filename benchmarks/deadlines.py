@@ -71,7 +71,8 @@ def _measure(pairs, scale, flavour: str, deadlines: list[float], size: tuple[int
     for name in SINGLE:
         single = Upscaler(scale, model=f"{name}-{flavour}")
         ways[name] = lambda frame, single=single: single.frame(frame, *size)
-    ways["bicubic"] = lambda frame, paced=paced: paced.interpolate(frame, *size)
+    cheapest = PacedUpscaler(scale, Pace(quality=0), model=f"{DEFAULT_MODEL}-{flavour}")
+    ways["bicubic"] = lambda frame: cheapest.interpolate(frame, *size)
     took: dict[str, list[float]] = {name: [] for name in ways}
     reached: dict[str, list[float]] = {name: [] for name in ways}
     other = multiprocessing.Process(target=_burn, daemon=True)

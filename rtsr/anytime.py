@@ -5,6 +5,7 @@ Nothing here waits or owns a clock: the clock is handed in, and read before ever
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import lcm
 from typing import ParamSpec, Protocol, TypeVar
 
 import cv2
@@ -63,6 +64,8 @@ class Spent:
     """Tiles that there was no time to take as far as planned."""
     expected_psnr: float = float("nan")
     """What the frame is estimated to reach, in dB."""
+    begin_ns: float = float("nan")
+    """Time before anything is refined: comparing with the last frame, interpolating, judging tiles."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,7 +113,10 @@ class Refiner:
         now = self.clock()
         wanted = _allocate(state, costs, due_ns - now, reached)
         most = max(due_ns - now, SLICE * FLOOR_NS) / SLICE / (per_tile[-1] * self._overhead)
-        return self._finish(state, wanted, int(most) + 1, due_ns)
+        planes, spent = self._finish(state, wanted, int(most) + 1, due_ns)
+        if state.fresh.any() and not spent.macs:
+            self.costs.relax()
+        return planes, spent
 
     def share(self, frame: Frame, quality: float) -> tuple[Planes, Spent]:
         """The upscaled planes of `frame` for the share `quality`, 0 to 1, of the compute of its last exit."""
@@ -119,8 +125,13 @@ class Refiner:
         wanted = _allocate(state, costs, quality * float(costs[..., -1].sum()) * (1 + 1e-9))
         return self._finish(state, wanted, wanted.size, float("inf"))
 
+    def forget(self) -> None:
+        """Take nothing over from the last frame."""
+        self._last = None
+
     def _begin(self, frame: Frame) -> _State:
         """The interpolated frame, what changed since the last one, and what exits are expected to reach."""
+        began = self.clock()
         multiple = self.card.size_multiple
         width, height = (-(-side // multiple) * multiple for side in (frame.width, frame.height))
         grid = Grid(width, height, SIDE)
@@ -131,6 +142,7 @@ class Refiner:
         state = _State(frame, grid, fresh, large, np.zeros(fresh.shape, np.intp), errors, spent)
         if fresh.any():
             state.errors[fresh] = self._expected_errors(state)
+        spent.begin_ns = self.clock() - began
         return state
 
     def _interpolate(self, frame: Frame) -> Planes:
@@ -197,7 +209,7 @@ class Refiner:
     def _refine(self, state: _State, region: Region, target: int, due_ns: float) -> None:
         """Take `region` to the exit `target`, or as far as there is time."""
         rect = state.grid.rect_of(region)
-        seen = window(rect, self._halo, state.grid, self.card.size_multiple)
+        seen = window(rect, self._halo, state.grid, lcm(self.card.size_multiple, self.card.alignment))
         self._overhead += 0.02 * (seen.area / rect.area - self._overhead)
         rows, columns = seen.pixels
         features: tuple[Array, ...] = (np.ascontiguousarray(self._colours(state)[:, :, rows, columns]),)
@@ -221,6 +233,11 @@ class Refiner:
         """Whether stage and head `k` would be done by `due_ns`."""
         needed = self.costs.cautious_ns(f"stage {k}", pixels) + self.costs.cautious_ns(f"head {k}", pixels)
         return self.clock() + needed <= due_ns
+
+    def least_ns(self) -> float:
+        """Expected time of the smallest refinement: one tile with its halo to the first exit."""
+        pixels = (SIDE + 2 * self._halo) ** 2
+        return self.costs.expected_ns("stage 1", pixels) + self.costs.expected_ns("head 1", pixels)
 
     def _exit_ns(self, k: int) -> float:
         """Expected time that a tile takes to exit `k` in the midst of others."""
@@ -253,7 +270,7 @@ def _tiles(planes: NDArray, chosen: NDArray[np.bool_]) -> NDArray:
 
 def _edge_scores(luma: NDArray[np.uint8], grid: Grid) -> NDArray[np.floating]:
     """Mean |Laplacian| of every tile of a luma plane, (rows, columns), as the blank test takes it."""
-    edges = cv2.convertScaleAbs(cv2.Laplacian(luma, cv2.CV_16S, ksize=3))
+    edges = cv2.convertScaleAbs(cv2.Laplacian(luma, cv2.CV_16S, ksize=3)).astype(np.uint8, copy=False)
     return window_sums(edges, grid) / grid.areas()
 
 

@@ -123,9 +123,9 @@ def changed(
     return window_sums((before != now).view(np.uint8), grid, halo, factor) > 0
 
 
-def window_sums(plane: NDArray[np.uint8], grid: Grid, halo: int = 0, factor: int = 1) -> NDArray[np.int32]:
+def window_sums(plane: NDArray[np.uint8], grid: Grid, halo: int = 0, factor: int = 1) -> NDArray[np.integer]:
     """Sum of `plane` over every tile with `halo` around it, (rows, columns), from one summed-area table."""
-    table = cv2.integral(plane)
+    table = cv2.integral(plane).astype(np.int32, copy=False)
     starts, ends = [], []
     for side, limit in zip((grid.height, grid.width), plane.shape, strict=True):
         first = np.arange(0, side, grid.side)

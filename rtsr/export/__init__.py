@@ -49,6 +49,7 @@ def export(
         scale=scale,
         flavour=flavour,
         size_multiple=scale.denominator,
+        alignment=getattr(model, "alignment", 1),
         parameters=sum(weights.numel() for weights in model.parameters()),
         summary=summary,
         training=training,

@@ -93,34 +93,30 @@ class Session:
         training = f"{command}; {', then '.join(steps)}"
         with TemporaryDirectory() as scratch:
             card = export_checkpoint(self.checkpoint(recipe.name), recipe, Path(scratch))
-            with open_engine(card, Network(card, Path(scratch) / f"{card.name}.toml").path) as engine:
-                scores = self._scores(engine)
+            engine = open_engine(card, Network(card, Path(scratch) / f"{card.name}.toml").path)
+            scores = [self._scores(engine, name) for name in SCORED[recipe.flavour] if (self.data / name).is_dir()]
+        # Of every data set one score an exit, the last one's being the network's; exit 0 is no part of it.
+        exits = tuple({title: found[k] for title, found in scores} for k in range(1, len(card.exits) + 1))
         return export_checkpoint(
             self.checkpoint(recipe.name),
             recipe,
             self.engines,
             training=training,
-            quality=scores[-1],
-            exit_qualities=tuple(scores),
+            quality={title: found[-1] for title, found in scores},
+            exit_qualities=exits,
         )
 
-    def _scores(self, engine: OnnxEngine | StagedEngine) -> list[dict[str, Quality]]:
-        """Scores of `engine` by data set, for each of its exits."""
-        recipe = self.recipe
-        scores: list[dict[str, Quality]] = [{} for _ in engine.card.exits or (engine,)]
-        for name in SCORED[recipe.flavour]:
-            if not (self.data / name).is_dir():
-                continue
-            kept = recipe.hold_out if name == recipe.pairs else ()
-            if isinstance(engine, StagedEngine):
-                found = evaluate_exits(engine, self.data / name, recipe.scale, kept)[1:]
-            else:
-                found = (evaluate(engine, self.data / name, recipe.scale, kept),)
-            title = f"{found[0].dataset} (unseen maps)" if kept else found[0].dataset
-            for qualities, exit in zip(scores, found, strict=True):
-                qualities[title] = Quality(round(exit.psnr, 3), round(exit.ssim, 4), len(exit.scores))
-            self.log(f"{title}: " + ", ".join(f"{exit.psnr:.3f} dB, {exit.ssim:.4f}" for exit in found))
-        return scores
+    def _scores(self, engine: OnnxEngine | StagedEngine, name: str) -> tuple[str, list[Quality]]:
+        """What the network reaches on the data set `name`, whose title comes first; exit by exit, bicubic included."""
+        kept = self.recipe.hold_out if name == self.recipe.pairs else ()
+        folder, scale = self.data / name, self.recipe.scale
+        if isinstance(engine, StagedEngine):
+            found = evaluate_exits(engine, folder, scale, kept)
+        else:
+            found = (evaluate(engine, folder, scale, kept),)
+        title = f"{found[-1].dataset} (unseen maps)" if kept else found[-1].dataset
+        self.log(f"{title}: " + ", ".join(f"{result.psnr:.3f} dB {result.ssim:.4f}" for result in found))
+        return title, [Quality(round(r.psnr, 3), round(r.ssim, 4), len(r.scores)) for r in found]
 
     def _start(self, phase: Recipe) -> dict[str, Tensor] | None:
         """Weights of the recipe or phase that `phase` grows from: trained here, or shipped; not looked for in vain."""
