@@ -15,8 +15,9 @@ from rtsr.deadline import as_late
 from rtsr.delivery import Live
 from rtsr.duration import as_seconds
 from rtsr.errors import RtsrError, UsageError
+from rtsr.job import Job
 from rtsr.paced import Pace
-from rtsr.pipeline import Job, run
+from rtsr.pipeline import run
 from rtsr.report import Report
 from rtsr.scale import as_scale
 from rtsr.sink.pyav import Encoding

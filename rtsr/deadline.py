@@ -143,7 +143,7 @@ def treat(late: Late, now_ns: float, due_ns: float, least_ns: float, hopeless_ns
 
 @dataclass(slots=True)
 class Least:
-    """What refining takes before it refines anything, in nanoseconds, as measured of late."""
+    """What a piece of work takes at least, in nanoseconds, as measured of late; e.g. what comes before refining."""
 
     ns: float = 0.0
 

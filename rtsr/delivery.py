@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from rtsr.deadline import Late, Least, LiveClock, Treatment, treat
+from rtsr.duration import as_seconds
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
 from rtsr.paced import PacedUpscaler
@@ -19,6 +20,10 @@ class Live:
     """The input is given up when nothing came for this long."""
     realtime: bool = False
     """Play a file at its own pace, as if it were live."""
+
+    def __post_init__(self) -> None:
+        for seconds in (self.latency, self.stall):
+            as_seconds(seconds)  # Raises UsageError.
 
 
 class Delivery:

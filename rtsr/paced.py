@@ -12,7 +12,7 @@ import numpy as np
 from rtsr.anytime import Refiner, Spent
 from rtsr.calibration import calibrate_stages, calibrate_whole
 from rtsr.cubic import enlarge
-from rtsr.deadline import CostModel, Ladder
+from rtsr.deadline import CostModel, Ladder, Least
 from rtsr.duration import LONGEST, frame_time
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import UsageError
@@ -146,13 +146,17 @@ class _Tiles:
         self.scale, self.quality = network.card.scale, pace.quality
         costs = CostModel({}) if pace.deadline is None else calibrate_stages(self.engine)
         self.refiner = Refiner(self.engine, clock, costs, reuse)
+        self.fitting = Least()
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
         if self.quality is None:
-            planes, spent = self.refiner.within(frame, due_ns)
+            planes, spent = self.refiner.within(frame, due_ns - self.fitting.ns)
         else:
             planes, spent = self.refiner.share(frame, self.quality)
-        return fitted(_left(frame), planes, width, height), spent
+        began = self.refiner.clock()
+        large = fitted(_left(frame), planes, width, height)
+        self.fitting.observe(self.refiner.clock() - began)
+        return large, spent
 
     def minimum(self, noise: Frame, width: int, height: int) -> Minimum:
         _, spent = self.frame(noise, width, height, self.refiner.clock())

@@ -1,32 +1,32 @@
 """A whole file: decode, upscale and encode on three threads, then check what was written.
 
-The only module that owns threads. Queues between them are bounded; the first error is raised in the caller.
+Queues between the threads are bounded (`rtsr.buffer`); the first error is raised in the caller.
 """
 
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
 
 from rtsr.buffer import buffered
 from rtsr.deadline import Late
-from rtsr.delivery import Delivery, Live, check_possible
+from rtsr.delivery import Delivery, check_possible
 from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.frame import Frame, Video
+from rtsr.job import Job, label, plan
 from rtsr.paced import Pace, PacedUpscaler
 from rtsr.reference import Reference
 from rtsr.report import Progress, Report
-from rtsr.scale import LARGEST
 from rtsr.sink.names import check_output
-from rtsr.sink.pyav import Encoding, PyAVSink, holding_suffix
+from rtsr.sink.pyav import PyAVSink, holding_suffix
 from rtsr.sink.stream import StreamSink
 from rtsr.source.live import LiveSource, PlayedSource, address, is_live
 from rtsr.source.pyav import Copied, PyAVSource
 from rtsr.spending import in_milliseconds
-from rtsr.upscaler import Upscaler, target_size
+from rtsr.upscaler import Upscaler
 
 DEPTH = 6
 """Frames and packets that may wait between two stages."""
@@ -34,55 +34,6 @@ LIVE_DEPTH = 4
 """The same for a live input: what waits is late."""
 USUAL_DEADLINE = 1 / 30
 """Seconds for a frame of a live input that does not say its rate."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to upscale, how far, and with what."""
-
-    source: Path | str
-    """A file; with `live`, also an address (udp://, rtsp://, ...), `-` for standard input, a pipe or a device."""
-    output: Path | str | None = None
-    """A file; or an address or `-`, which get MPEG-TS.
-
-    None: the source's stem with the scale behind it, in the same kind of file where that holds the streams.
-    """
-    scale: Fraction | None = None
-    """Upscaling factor; None where `height` or `size` is given."""
-    height: int | None = None
-    """Lines of the picture as displayed."""
-    size: tuple[int, int] | None = None
-    """Width and height in pixels, of the picture turned as displayed. Proportions stay: pixels may not be square."""
-    model: str | Path | None = None
-    engine: str = "auto"
-    pace: Pace | None = None
-    """How much to spend on a frame; None: the whole network on all of it."""
-    late: Late | None = None
-    """What becomes of frames that cannot be made in time. None: live ones degrade; otherwise, a deadline within which
-    a network can do nothing is an error."""
-    live: Live | None = None
-    """Set: the input's clock rules. The pace is by default a frame's time at the input's rate."""
-    reference: Path | None = None
-    """A video of the output's size to compare with, frame by frame."""
-    threads: int | None = None
-    encoding: Encoding = field(default_factory=Encoding)
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if sum(wish is not None for wish in (self.scale, self.height, self.size)) != 1:
-            raise UsageError("give one of scale, height and size; e.g. --scale 1.5")
-        if any(side < 2 or side % 2 for side in (self.height or 2, *(self.size or ()))):
-            raise UsageError("height and size are even numbers of pixels; e.g. --height 1080")
-        paced = self.pace is not None or self.live is not None
-        if paced and self.engine not in ("auto", "onnx"):
-            raise UsageError(f"the engine {self.engine} has no shares to spend; leave out deadline, quality and live")
-        quality = self.pace is not None and self.pace.quality is not None
-        if quality and (self.live is not None or self.late is not None):
-            raise UsageError("a quality takes the time that it takes; give --live and --late a deadline instead")
-        if self.late is not None and not paced:
-            raise UsageError("nothing is late without a deadline; add --deadline, --fps or --live")
-        if self.reference is not None and self.live is not None and not self.live.realtime:
-            raise UsageError("a reference goes with a file; leave it out, or play the file with --realtime")
 
 
 def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
@@ -94,6 +45,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
     UsageError.
     """
     began, cpu_began = time.perf_counter(), time.process_time()
+    _check_source(job)
     if job.output is not None:
         _check_output(job, job.output)
     stop = Event()
@@ -144,19 +96,22 @@ def _finish(job: Job, flow: "_Flow", watch: Callable[[Progress], None] | None) -
         raise SourceError(f"{broken}; {_keep_part(sink, flow.progress.done)}") from broken
 
 
-def _open_source(job: Job, stop: Event) -> PyAVSource | LiveSource | PlayedSource:
-    named = address(job.source)
-    if job.live is None:
-        if named is not None:
-            raise UsageError(f"{named} is live; add --live to keep up with it")
-        return PyAVSource(job.source)
-    if job.live.realtime:
-        if is_live(job.source):
-            raise UsageError(f"{job.source} has a pace of its own; --realtime is for files: use --live alone")
-        return PlayedSource(job.source, stop)
-    if Path(job.source).is_file():
+def _check_source(job: Job) -> None:
+    """Raise UsageError where the input is not of the kind that the job is meant for."""
+    if job.live is None and address(job.source) is not None:
+        raise UsageError(f"{job.source} is live; add --live to keep up with it")
+    if job.live is not None and job.live.realtime and is_live(job.source):
+        raise UsageError(f"{job.source} has a pace of its own; --realtime is for files: use --live alone")
+    if job.live is not None and not job.live.realtime and Path(job.source).is_file():
         raise UsageError(f"{job.source} is a file; add --realtime to play it at its own pace, or leave out --live")
-    return LiveSource(job.source, job.live.stall, stop) if is_live(job.source) else PyAVSource(job.source)
+
+
+def _open_source(job: Job, stop: Event) -> PyAVSource:
+    if job.live is not None and job.live.realtime:
+        return PlayedSource(job.source, stop)
+    if job.live is not None and is_live(job.source):
+        return LiveSource(job.source, job.live.stall, stop)
+    return PyAVSource(job.source)
 
 
 def _open_upscaler(job: Job, scale: Fraction) -> Upscaler | PacedUpscaler:
@@ -217,39 +172,6 @@ def _keep_part(sink: PyAVSink, frames: int) -> str:
         return "stopped before the first frame; nothing was kept"
     sink.close()
     return f"stopped after {frames} frames; they are kept in {sink.finish(partial=True)}"
-
-
-def plan(job: Job, video: Video) -> tuple[Fraction, int, int]:
-    """The scale that the network must reach, and the stored width and height of the output."""
-    if job.scale is not None:
-        width, height = target_size(video.width, video.height, job.scale)
-        if (width, height) == (video.width, video.height):
-            raise UsageError(
-                f"{width}x{height} times {float(job.scale):g} is the same even size; choose a larger scale"
-            )
-        return job.scale, width, height
-    if job.size is not None:
-        width, height = job.size[::-1] if video.sideways else job.size
-    else:
-        assert job.height is not None
-        lines = video.width if video.sideways else video.height
-        across = video.height if video.sideways else video.width
-        sides = (round(Fraction(across * job.height, 2 * lines)) * 2, job.height)
-        width, height = sides[::-1] if video.sideways else sides
-    scale = max(Fraction(width, video.width), Fraction(height, video.height))
-    if not 1 < scale <= LARGEST:
-        raise UsageError(
-            f"{width}x{height} is {float(scale):.3g} times the input's {video.width}x{video.height}; "
-            f"rtsr upscales by more than 1 and at most {LARGEST}"
-        )
-    return scale, width, height
-
-
-def label(job: Job) -> str:
-    """What a default output name says of the job: `1.5x`, `1080p` or `1920x1080`."""
-    if job.size is not None:
-        return f"{job.size[0]}x{job.size[1]}"
-    return f"{job.height}p" if job.scale is None else f"{float(job.scale):.4g}x"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,7 @@ def free_port() -> int:
 
 @contextmanager
 def sending(clip: Path, address: str) -> Iterator[None]:
-    """Send `clip` to `address` once, at its own pace, while the block runs."""
+    """Send `clip` to `address` once, at its own pace, while the block runs, from when somebody listens (Linux)."""
     stop = threading.Event()
     sender = threading.Thread(target=_send, args=(clip, address, stop))
     sender.start()
@@ -31,6 +31,10 @@ def sending(clip: Path, address: str) -> Iterator[None]:
 
 
 def _send(clip: Path, address: str, stop: threading.Event) -> None:
+    port = f":{int(address.rpartition(':')[2]):04X} "
+    while port not in Path("/proc/net/udp").read_text("utf-8"):
+        if stop.wait(0.02):
+            return
     began = time.monotonic()
     with av.open(str(clip)) as source, av.open(address, "w", format="mpegts") as out:
         streams = {stream.index: out.add_stream_from_template(stream) for stream in source.streams}

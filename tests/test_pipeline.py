@@ -13,7 +13,9 @@ from rtsr.engine import RESAMPLERS
 from rtsr.engine.fake import FakeEngine
 from rtsr.errors import EngineError, RtsrError, SinkError, SourceError, UsageError
 from rtsr.frame import Colour, Video
-from rtsr.pipeline import Job, Progress, run
+from rtsr.job import Job
+from rtsr.pipeline import run
+from rtsr.report import Progress
 from rtsr.sink.pyav import Encoding, PyAVSink
 from rtsr.source.pyav import _Clock
 from tests.media import luma, make_video, picture, picture_number, probe

@@ -8,8 +8,9 @@ import pytest
 
 from rtsr.errors import SourceError, UsageError
 from rtsr.frame import Frame
+from rtsr.job import Job
 from rtsr.metrics import psnr
-from rtsr.pipeline import Job, run
+from rtsr.pipeline import run
 from rtsr.reference import IDENTICAL, Reference
 from rtsr.report import Report
 from rtsr.source.pyav import PyAVSource

@@ -12,8 +12,8 @@ from rtsr.delivery import Live
 from rtsr.duration import parse_duration
 from rtsr.engine import RESAMPLERS
 from rtsr.errors import UsageError
+from rtsr.job import Job
 from rtsr.paced import Pace
-from rtsr.pipeline import Job
 from rtsr.preset import ENGINES, Preset
 from rtsr.scale import parse_scale
 from rtsr.sink.pyav import DEFAULT_CRF, Encoding

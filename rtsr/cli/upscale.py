@@ -15,7 +15,8 @@ from rtsr.cli import options as o
 from rtsr.cli.app import app
 from rtsr.cli.summary import summarise
 from rtsr.errors import SinkError, UsageError
-from rtsr.pipeline import Job, run
+from rtsr.job import Job
+from rtsr.pipeline import run
 from rtsr.preset import Preset, read_preset
 from rtsr.report import Progress, Report
 from rtsr.resources import preset_path

@@ -7,7 +7,7 @@ import av
 from av.container import OutputContainer
 from av.error import FFmpegError
 
-from rtsr.errors import SinkError
+from rtsr.errors import SinkError, UsageError
 from rtsr.frame import Video
 from rtsr.sink.pyav import Encoding, PyAVSink
 from rtsr.source.pyav import PyAVSource
@@ -41,6 +41,8 @@ class StreamSink(PyAVSink):
         self._abort()
 
     def _open(self) -> OutputContainer:
+        if self.target == STANDARD_OUTPUT and sys.stdout.isatty():
+            raise UsageError("standard output is a terminal; pipe it on, e.g. rtsr upscale ... -o - | ffplay -")
         try:
             if self.target == STANDARD_OUTPUT:
                 return av.open(sys.stdout.buffer, "w", format="mpegts")

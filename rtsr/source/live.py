@@ -7,6 +7,7 @@ import sys
 import time
 from array import array
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from stat import S_ISCHR, S_ISFIFO
@@ -58,6 +59,7 @@ class LiveSource(PyAVSource):
 
     def __init__(self, source: str | Path, stall: float, stop: Event) -> None:
         self._stall, self._stop = stall, stop
+        self._pipe: _Pipe | None = None
         self.follows = address(source) not in (None, PIPE) or not _is_pipe(source)
         """Whether frames arrive at the sender's pace, however quickly they are read."""
         super().__init__(source)
@@ -109,15 +111,24 @@ class LiveSource(PyAVSource):
         if self.name == PIPE:
             if sys.stdin.isatty():
                 raise UsageError("nothing is piped in; e.g. ffmpeg -i ... -f nut - | rtsr upscale - --live ...")
-            return av.open(_Pipe(sys.stdin.buffer, self._stall, self._stop), "r")
+            return self._open_pipe(sys.stdin.buffer)
         if _is_pipe(self.name):
             # Opened without waiting for somebody who writes: that nobody does must not hang.
             pipe = os.fdopen(os.open(self.name, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)
-            return av.open(_Pipe(pipe, self._stall, self._stop), "r")
+            return self._open_pipe(pipe)
         limits = (self._stall, self._stall)
         if address(self.name) is None:
             return av.open(self.name, format="v4l2", timeout=limits)
         return av.open(self.name, timeout=limits, options=_network_options(self.name))
+
+    def _open_pipe(self, file: IO[bytes]) -> InputContainer:
+        self._pipe = _Pipe(file, self._stall, self._stop)
+        try:
+            return av.open(self._pipe, "r")
+        except (FFmpegError, ValueError) as cause:
+            if self._pipe.stalled:
+                raise self._silent() from cause
+            raise
 
     def _read_first(self) -> av.VideoFrame:
         try:
@@ -135,9 +146,9 @@ class LiveSource(PyAVSource):
         for packet in super()._packets():
             if self._stop.is_set():
                 return
+            yield packet  # Even after a stall: it may hold the last picture, which the demuxer kept back.
             if time.monotonic() - self._seen > self._stall:
                 raise TimeoutError
-            yield packet
 
     def _decode(self) -> Iterator[av.VideoFrame | Copied]:
         last, gaps = None, array("f")
@@ -155,10 +166,13 @@ class LiveSource(PyAVSource):
                 yield item
                 if not isinstance(item, Copied):
                     self._seen = time.monotonic()
+            if self._pipe is not None and self._pipe.stalled:
+                raise TimeoutError
         except (SourceError, OSError) as cause:
             stalled = isinstance(cause, OSError) or isinstance(cause.__cause__, ExitError)
             self._give_up(f"no picture arrived for {self._stall:g} s" if stalled else "it vanished")
-            yield from self._stream.decode(None)  # What the decoder holds back to put pictures in order.
+            with suppress(EOFError):  # It gave all that it had.
+                yield from self._stream.decode(None)
         finally:
             if gaps:
                 self.notes.append(f"{len(gaps)} gaps of {sum(gaps):.1f} s in all were in {self.name} when it came")
@@ -196,16 +210,18 @@ class _Pipe:
 
     def __init__(self, file: IO[bytes], stall: float, stop: Event) -> None:
         self._file, self._stall, self._stop = file, stall, stop
+        self.stalled = False
 
     def read(self, size: int) -> bytes:
-        """Some bytes; none where the writer closed the pipe. Raises TimeoutError where nothing comes."""
+        """Some bytes; none where the writer closed the pipe, or where nothing comes, which sets `stalled`."""
         waited_until = time.monotonic() + self._stall
         while not self._stop.is_set():
             ready, _, _ = select.select([self._file], [], [], 0.1)
             if ready:
                 return os.read(self._file.fileno(), size)
             if time.monotonic() > waited_until:
-                raise TimeoutError(f"nothing came for {self._stall:g} s")
+                self.stalled = True
+                break
         return b""
 
 

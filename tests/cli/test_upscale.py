@@ -37,6 +37,33 @@ def test_the_main_job_with_the_default_network(tmp_path: Path) -> None:
     assert report["frames"] == 9 and report["stages"]["upscale"]["p99"] > 0
 
 
+def test_a_deadline_is_accounted_for(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=9)
+    truth = make_video(tmp_path / "truth.mp4", frames=9, size=(128, 96))
+    wish = ("--scale", "2", "--model", "quicksrnet-small", "--fps", "2", "--late", "repeat", "--reference", truth)
+    done = rtsr("upscale", source, *wish, "--report", tmp_path / "report.json")
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert "9 frames, 64x48 to 128x96" in first
+    assert second.startswith("  deadline 500 ms, missed ") and "9 frames of the reference" in second
+    report = json.loads((tmp_path / "report.json").read_text())
+    spent = report["spending"]
+    assert spent["deadline_ms"] == 500 and sum(spent["frames"].values()) == 9
+    assert sum(spent["tiles_per_exit"]) == spent["frames"]["made"] + spent["frames"]["interpolated"]
+    assert report["reference"]["psnr_y_db"] > 15
+    assert all({"p50", "p95", "p99"} <= report["stages"][stage].keys() for stage in ("decode", "upscale", "encode"))
+
+
+def test_a_preset_keeps_its_deadline_unless_another_is_given(tmp_path: Path) -> None:
+    make_video(tmp_path / "in.mp4", frames=2)
+    preset = 'summary = "a"\nscale = 2\nmodel = "quicksrnet-small"\ndeadline = "700ms"\nlate = "degrade"\n'
+    (tmp_path / "mine.toml").write_text(preset)
+    for wish, said in (((), "deadline 700 ms"), (("--fps", "2"), "deadline 500 ms"), (("--engine", "fsr"), "")):
+        done = rtsr("upscale", "in.mp4", "--preset", "mine.toml", "--overwrite", *wish, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout and ("deadline" in done.stdout) == bool(said)
+
+
 def test_quiet_prints_nothing(tmp_path: Path) -> None:
     done = rtsr("upscale", make_video(tmp_path / "in.mp4", frames=3), "--scale", "2", "--engine", "bicubic", "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -137,6 +164,19 @@ def test_bad_inputs_get_one_line_and_leave_nothing(tmp_path: Path, kind: str) ->
         (["--scale", "2", "-o", "."], 1, "is a folder"),
         (["--scale", "2", "--report", "nofolder/report.json"], 1, "does not exist"),
         (["--scale", "1.001", "--engine", "fsr"], 2, "same even size"),
+        (["--scale", "2", "--deadline", "16.7"], 2, "write a number and its unit"),
+        (["--scale", "2", "--deadline=-5ms"], 2, "is not a duration"),
+        (["--scale", "2", "--deadline", "9999s"], 2, "at most an hour"),
+        (["--scale", "2", "--fps", "-60"], 2, "is not a frame rate"),
+        (["--scale", "2", "--fps", "60", "--quality", "0.5"], 2, "give one of fps, deadline and quality"),
+        (["--scale", "2", "--quality", "2", "--model", "quicksrnet-small"], 2, "between 0 and 1"),
+        (["--scale", "2", "--late", "drop"], 2, "add --deadline"),
+        (["--scale", "2", "--late", "never", "--fps", "60"], 2, "'never'"),
+        (["--scale", "2", "--latency", "1s"], 2, "add --live"),
+        (["--scale", "2", "--live"], 2, "add --realtime"),
+        (["--scale", "2", "--fps", "60", "--engine", "fsr"], 2, "has no shares to spend"),
+        (["--scale", "2", "--deadline", "0.001ms", "--model", "quicksrnet-small"], 2, "give --deadline "),
+        (["--scale", "2", "--engine", "fsr", "--reference", "in.mp4"], 2, "give a reference that fits"),
     ],
 )
 def test_wrong_wishes_get_one_line_and_leave_nothing(

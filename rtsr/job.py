@@ -1,0 +1,96 @@
+"""What a person wants done with a video, and the sizes that follow from it."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from rtsr.deadline import Late
+from rtsr.delivery import Live
+from rtsr.errors import UsageError
+from rtsr.frame import Video
+from rtsr.paced import Pace
+from rtsr.scale import LARGEST
+from rtsr.sink.pyav import Encoding
+from rtsr.upscaler import target_size
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to upscale, how far, and with what."""
+
+    source: Path | str
+    """A file; with `live`, also an address (udp://, rtsp://, ...), `-` for standard input, a pipe or a device."""
+    output: Path | str | None = None
+    """A file; or an address or `-`, which get MPEG-TS.
+
+    None: the source's stem with the scale behind it, in the same kind of file where that holds the streams.
+    """
+    scale: Fraction | None = None
+    """Upscaling factor; None where `height` or `size` is given."""
+    height: int | None = None
+    """Lines of the picture as displayed."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels, of the picture turned as displayed. Proportions stay: pixels may not be square."""
+    model: str | Path | None = None
+    engine: str = "auto"
+    pace: Pace | None = None
+    """How much to spend on a frame; None: the whole network on all of it."""
+    late: Late | None = None
+    """What becomes of frames that cannot be made in time. None: live ones degrade; otherwise, a deadline within which
+    a network can do nothing is an error."""
+    live: Live | None = None
+    """Set: the input's clock rules. The pace is by default a frame's time at the input's rate."""
+    reference: Path | None = None
+    """A video of the output's size to compare with, frame by frame."""
+    threads: int | None = None
+    encoding: Encoding = field(default_factory=Encoding)
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if sum(wish is not None for wish in (self.scale, self.height, self.size)) != 1:
+            raise UsageError("give one of scale, height and size; e.g. --scale 1.5")
+        if any(side < 2 or side % 2 for side in (self.height or 2, *(self.size or ()))):
+            raise UsageError("height and size are even numbers of pixels; e.g. --height 1080")
+        paced = self.pace is not None or self.live is not None
+        if paced and self.engine not in ("auto", "onnx"):
+            raise UsageError(f"the engine {self.engine} has no shares to spend; leave out deadline, quality and live")
+        quality = self.pace is not None and self.pace.quality is not None
+        if quality and (self.live is not None or self.late is not None):
+            raise UsageError("a quality takes the time that it takes; give --live and --late a deadline instead")
+        if self.late is not None and not paced:
+            raise UsageError("nothing is late without a deadline; add --deadline, --fps or --live")
+        if self.reference is not None and self.live is not None and not self.live.realtime:
+            raise UsageError("a reference goes with a file; leave it out, or play the file with --realtime")
+
+
+def plan(job: Job, video: Video) -> tuple[Fraction, int, int]:
+    """The scale that the network must reach, and the stored width and height of the output."""
+    if job.scale is not None:
+        width, height = target_size(video.width, video.height, job.scale)
+        if (width, height) == (video.width, video.height):
+            raise UsageError(
+                f"{width}x{height} times {float(job.scale):g} is the same even size; choose a larger scale"
+            )
+        return job.scale, width, height
+    if job.size is not None:
+        width, height = job.size[::-1] if video.sideways else job.size
+    else:
+        assert job.height is not None
+        lines = video.width if video.sideways else video.height
+        across = video.height if video.sideways else video.width
+        sides = (round(Fraction(across * job.height, 2 * lines)) * 2, job.height)
+        width, height = sides[::-1] if video.sideways else sides
+    scale = max(Fraction(width, video.width), Fraction(height, video.height))
+    if not 1 < scale <= LARGEST:
+        raise UsageError(
+            f"{width}x{height} is {float(scale):.3g} times the input's {video.width}x{video.height}; "
+            f"rtsr upscales by more than 1 and at most {LARGEST}"
+        )
+    return scale, width, height
+
+
+def label(job: Job) -> str:
+    """What a default output name says of the job: `1.5x`, `1080p` or `1920x1080`."""
+    if job.size is not None:
+        return f"{job.size[0]}x{job.size[1]}"
+    return f"{job.height}p" if job.scale is None else f"{float(job.scale):.4g}x"
