@@ -3,7 +3,7 @@
 Source: ENAF, section 3.3.2, equation 9, with gain and cost in any unit. Choosing argmax(gain - eta * cost) tile by
 tile is Lagrange's relaxation of "the largest sum of gains within a sum of costs"; its solutions are the corners of
 each tile's upper convex hull of gain over cost, and eta is the slope at which the budget runs out. Walking all
-hulls at once, steepest edge first, reaches that slope without a search (docs/decisions/0008-allocation.md).
+hulls at once, steepest edge first, reaches that slope without a search (docs/decisions/0008-who-judges-tiles.md).
 """
 
 from dataclasses import dataclass

@@ -8,32 +8,32 @@ from dataclasses import dataclass
 from math import lcm
 from typing import ParamSpec, Protocol, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtsr import canvas
 from rtsr.allocation import allocate
-from rtsr.budget import BLANK, exit_costs
+from rtsr.budget import exit_costs
 from rtsr.card import Card
 from rtsr.colour import to_rgb
 from rtsr.cubic import Planes, enlarge
 from rtsr.deadline import CostModel
 from rtsr.frame import Frame
-from rtsr.regions import Grid, Rect, Region, changed, join, window, window_sums
+from rtsr.judge import by_estimator, by_likeness
+from rtsr.regions import Grid, Rect, Region, changed, join, window
 
-SIDE = 32
-"""Input pixels along a tile; the estimator judges patches of this size."""
+SIDE = 64
+"""Input pixels along a tile: smaller ones are mostly halo, larger ones cannot follow what is in the picture."""
 MARGIN = 2
 """More halo than the network needs, in input pixels: reducing chroma looks one output pixel further."""
-SLICE = 8
+SLICE = 3
 """A region takes no more than this part of a frame's time, so that the clock is read often enough."""
-GAMMA = 1.0
-"""Weight of the blank test in dB; the paper has 1.0 to 1.5."""
-FLOOR_NS = 1_000_000
-"""Regions are not made smaller than what takes this long: small ones are mostly halo."""
+ROUNDS = 4
+"""Times that a plan is made anew because its regions, with their halos, would cost more than it counted with."""
 
 Array = NDArray[np.float32]
+Price = Callable[[int, int], float]
+"""What an exit costs over so many input pixels, in any unit."""
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
@@ -79,7 +79,7 @@ class _State:
     large: Planes
     exits: NDArray[np.intp]
     """Exit that each tile's output comes from so far."""
-    errors: Array
+    errors: NDArray[np.floating]
     """Expected mean squared error, white being 1, by exit: (rows, columns, exits + 1)."""
     spent: Spent
     rgb: Array | None = None
@@ -99,21 +99,16 @@ class Refiner:
         self.costs = costs
         self.reuse = reuse
         self._macs = exit_costs(self.card)
-        self._halo = 2 * -(-(max(exit.radius for exit in self.card.exits) + MARGIN) // 2)
-        self._overhead = 1.4
-        """Pixels of windows over pixels of their regions, running mean."""
+        self._halos = [0, *(2 * -(-(exit.radius + MARGIN) // 2) for exit in self.card.exits)]
         self._last: _State | None = None
 
     def within(self, frame: Frame, due_ns: float) -> tuple[Planes, Spent]:
         """The upscaled planes of `frame`, as good as can be had until `due_ns`."""
         state = self._begin(frame)
         reached = np.zeros_like(state.exits) if self._last is None else np.where(state.fresh, 0, self._last.exits)
-        per_tile = np.array([self._exit_ns(k) for k in range(len(self._macs))])
-        costs = state.grid.areas()[..., None] * per_tile * self._overhead / SIDE**2
-        now = self.clock()
-        wanted = _allocate(state, costs, due_ns - now, reached)
-        most = max(due_ns - now, SLICE * FLOOR_NS) / SLICE / (per_tile[-1] * self._overhead)
-        planes, spent = self._finish(state, wanted, int(most) + 1, due_ns)
+        left = due_ns - self.clock()
+        wanted = self._plan(state, self._exit_ns, left, reached)
+        planes, spent = self._finish(state, wanted, due_ns, left / SLICE)
         if state.fresh.any() and not spent.macs:
             self.costs.relax()
         return planes, spent
@@ -121,9 +116,9 @@ class Refiner:
     def share(self, frame: Frame, quality: float) -> tuple[Planes, Spent]:
         """The upscaled planes of `frame` for the share `quality`, 0 to 1, of the compute of its last exit."""
         state = self._begin(frame)
-        costs = state.grid.areas()[..., None] * self._macs
-        wanted = _allocate(state, costs, quality * float(costs[..., -1].sum()) * (1 + 1e-9))
-        return self._finish(state, wanted, wanted.size, float("inf"))
+        budget = quality * state.spent.full_macs * (1 + 1e-9)
+        wanted = self._plan(state, lambda k, pixels: self._macs[k] * pixels, budget)
+        return self._finish(state, wanted)
 
     def forget(self) -> None:
         """Take nothing over from the last frame."""
@@ -137,11 +132,11 @@ class Refiner:
         grid = Grid(width, height, SIDE)
         fresh, last = self._changed(frame, grid), self._last
         large = last.large if last is not None and not fresh.any() else self._interpolate(frame)
-        errors = np.empty((*fresh.shape, len(self._macs)), np.float32) if last is None else last.errors.copy()
+        errors = last.errors if last is not None and not fresh.any() else np.empty((*fresh.shape, len(self._macs)))
         spent = Spent(np.zeros(len(self._macs), np.intp), full_macs=grid.width * grid.height * float(self._macs[-1]))
         state = _State(frame, grid, fresh, large, np.zeros(fresh.shape, np.intp), errors, spent)
         if fresh.any():
-            state.errors[fresh] = self._expected_errors(state)
+            state.errors = self._judge(state)
         spent.begin_ns = self.clock() - began
         return state
 
@@ -154,27 +149,48 @@ class Refiner:
             self._last = None
             return np.ones((grid.rows, grid.columns), bool)
         planes = ((last.frame.y, frame.y, 1), (last.frame.u, frame.u, 2), (last.frame.v, frame.v, 2))
-        return np.logical_or.reduce([changed(old, new, grid, self._halo, factor) for old, new, factor in planes])
+        return np.logical_or.reduce([changed(old, new, grid, max(self._halos), factor) for old, new, factor in planes])
 
-    def _expected_errors(self, state: _State) -> Array:
-        """Expected errors of the fresh tiles, (N, exits + 1), white being 1.
+    def _judge(self, state: _State) -> NDArray[np.floating]:
+        if self.card.exits[-1].gain or self.card.estimator is None:
+            return by_likeness(state.frame.y, state.grid, self.card)
+        rgb = self._colours(state)[0]
+        return by_estimator(rgb, state.frame.y, state.grid, self.card.estimator, self.engine.estimate)
 
-        They are made of what the estimator says in dB (ENAF, equation 7); bicubic is thought better by `GAMMA` dB
-        on blank tiles (equation 8). Tiles that are cut off by the frame's border are judged filled with their
-        mirror image.
-        """
-        assert self.card.estimator is not None
-        estimates = self.card.estimator.sign * self.engine.estimate(_tiles(self._colours(state)[0], state.fresh))
-        estimates[:, 0] += GAMMA * (_edge_scores(state.frame.y, state.grid)[state.fresh] <= BLANK)
-        return np.power(10, -estimates / 10, dtype=np.float32)
+    def _plan(
+        self, state: _State, price: Price, budget: float, reached: NDArray[np.intp] | None = None
+    ) -> NDArray[np.intp]:
+        """The exit wanted for every tile, (rows, columns), such that all regions with their halos fit the budget."""
+        errors = state.errors.reshape(-1, len(self._macs))
+        areas = state.grid.areas().reshape(-1, 1)
+        gains = (errors[:, :1] - errors) * areas
+        prices = np.array([price(k, SIDE**2) / SIDE**2 for k in range(len(self._macs))]) * areas
+        start = None if reached is None else reached.ravel()
+        overhead = 1.0
+        for _ in range(ROUNDS):
+            wanted = allocate(gains, prices * overhead, budget, start).exits.reshape(state.exits.shape)
+            todo = wanted if reached is None else np.where(wanted > reached, wanted, 0)
+            cost = sum(price(k, self._window(state.grid, region, k).area) for region, k in _regions(todo))
+            if cost <= budget:
+                break
+            overhead *= min(max(cost / budget, 1.03), 2.0) if budget > 0 else 2.0
+        return wanted
 
-    def _finish(self, state: _State, wanted: NDArray[np.intp], most: int, due_ns: float) -> tuple[Planes, Spent]:
-        """Take over what need not be done again, refine the rest in regions of at most `most` tiles, and remember."""
+    def _finish(
+        self, state: _State, wanted: NDArray[np.intp], due_ns: float = float("inf"), most_ns: float = float("inf")
+    ) -> tuple[Planes, Spent]:
+        """Take over what need not be done again, refine the rest in regions of at most `most_ns`, and remember."""
         kept = self._take_over(state, wanted)
-        todo = (wanted > 0) & ~kept
-        regions = [(region, k) for k in range(1, len(self._macs)) for region in join(todo & (wanted == k), most)]
-        for region, k in sorted(regions, key=lambda job: -self._worth(state, *job)):
-            self._refine(state, region, k, due_ns)
+        regions = _regions(np.where(kept, 0, wanted))
+        # The last is next: best bargains first, and a region that is too long for the time in two halves.
+        regions.sort(key=lambda job: self._worth(state, *job))
+        while regions:
+            region, k = regions.pop()
+            ns = self._exit_ns(k, self._window(state.grid, region, k).area) if due_ns < float("inf") else 0.0
+            if region.rows * region.columns > 1 and ns > min(most_ns, due_ns - self.clock()):
+                regions += [(half, k) for half in reversed(region.halves())]
+            else:
+                self._refine(state, region, k, due_ns)
         spent = state.spent
         spent.reused = int(kept.sum())
         spent.tiles += np.bincount(state.exits.ravel(), minlength=len(spent.tiles))
@@ -208,9 +224,7 @@ class Refiner:
 
     def _refine(self, state: _State, region: Region, target: int, due_ns: float) -> None:
         """Take `region` to the exit `target`, or as far as there is time."""
-        rect = state.grid.rect_of(region)
-        seen = window(rect, self._halo, state.grid, lcm(self.card.size_multiple, self.card.alignment))
-        self._overhead += 0.02 * (seen.area / rect.area - self._overhead)
+        rect, seen = state.grid.rect_of(region), self._window(state.grid, region, target)
         rows, columns = seen.pixels
         features: tuple[Array, ...] = (np.ascontiguousarray(self._colours(state)[:, :, rows, columns]),)
         reached = 0
@@ -231,23 +245,29 @@ class Refiner:
 
     def _in_time(self, k: int, pixels: int, due_ns: float) -> bool:
         """Whether stage and head `k` would be done by `due_ns`."""
+        if due_ns == float("inf"):
+            return True
         needed = self.costs.cautious_ns(f"stage {k}", pixels) + self.costs.cautious_ns(f"head {k}", pixels)
         return self.clock() + needed <= due_ns
 
     def least_ns(self) -> float:
         """Expected time of the smallest refinement: one tile with its halo to the first exit."""
-        pixels = (SIDE + 2 * self._halo) ** 2
-        return self.costs.expected_ns("stage 1", pixels) + self.costs.expected_ns("head 1", pixels)
+        return self._exit_ns(1, (SIDE + 2 * self._halos[1]) ** 2)
 
-    def _exit_ns(self, k: int) -> float:
-        """Expected time that a tile takes to exit `k` in the midst of others."""
-        stages = sum(self.costs.expected_ns(f"stage {i}", SIDE**2) for i in range(1, k + 1))
-        return stages + self.costs.expected_ns(f"head {k}", SIDE**2) if k else 0.0
+    def _exit_ns(self, k: int, pixels: int) -> float:
+        """Expected time of a window of `pixels` to exit `k`."""
+        stages = sum(self.costs.expected_ns(f"stage {i}", pixels) for i in range(1, k + 1))
+        return stages + self.costs.expected_ns(f"head {k}", pixels) if k else 0.0
+
+    def _window(self, grid: Grid, region: Region, k: int) -> Rect:
+        """What the network must see of a frame to take `region` to exit `k`."""
+        return window(grid.rect_of(region), self._halos[k], grid, lcm(self.card.size_multiple, self.card.alignment))
 
     def _timed(self, name: str, pixels: int, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         began = self.clock()
         result = work(*args, **kwargs)
-        self.costs.observe(name, pixels, self.clock() - began)
+        if self.costs.rates:  # None where no time is kept.
+            self.costs.observe(name, pixels, self.clock() - began)
         return result
 
     def _colours(self, state: _State) -> Array:
@@ -259,29 +279,9 @@ class Refiner:
         return state.rgb
 
 
-def _tiles(planes: NDArray, chosen: NDArray[np.bool_]) -> NDArray:
-    """The `chosen` tiles of `planes` (C, H, W), mirrored at the right and at the bottom: (N, C, SIDE, SIDE)."""
-    rows, columns = chosen.shape
-    missing = [(0, n * SIDE - side) for n, side in zip(chosen.shape, planes.shape[1:], strict=True)]
-    whole = np.pad(planes, ((0, 0), *missing), mode="symmetric")
-    tiles = whole.reshape(-1, rows, SIDE, columns, SIDE).transpose(1, 3, 0, 2, 4)
-    return np.ascontiguousarray(tiles[chosen] if not chosen.all() else tiles.reshape(-1, len(planes), SIDE, SIDE))
-
-
-def _edge_scores(luma: NDArray[np.uint8], grid: Grid) -> NDArray[np.floating]:
-    """Mean |Laplacian| of every tile of a luma plane, (rows, columns), as the blank test takes it."""
-    edges = cv2.convertScaleAbs(cv2.Laplacian(luma, cv2.CV_16S, ksize=3)).astype(np.uint8, copy=False)
-    return window_sums(edges, grid) / grid.areas()
-
-
-def _allocate(
-    state: _State, costs: NDArray[np.float64], budget: float, reached: NDArray[np.intp] | None = None
-) -> NDArray[np.intp]:
-    """The exit wanted for every tile, (rows, columns)."""
-    errors = state.errors.reshape(-1, state.errors.shape[-1])
-    gains = (errors[:, :1] - errors) * state.grid.areas().reshape(-1, 1)
-    start = None if reached is None else reached.ravel()
-    return allocate(gains, costs.reshape(gains.shape), budget, start).exits.reshape(state.exits.shape)
+def _regions(wanted: NDArray[np.intp]) -> list[tuple[Region, int]]:
+    """Rectangles of tiles that want the same exit, and that exit; tiles that want exit 0 are in none."""
+    return [(region, k) for k in range(1, int(wanted.max(initial=0)) + 1) for region in join(wanted == k, wanted.size)]
 
 
 def _expected_psnr(state: _State) -> float:

@@ -35,11 +35,13 @@ class Exit:
     """Multiply-adds per input pixel of the head."""
     radius: int
     """How far an output pixel of this exit looks, in input pixels."""
+    gain: float = 0.0
+    """PSNR over bicubic interpolation, in dB, as measured after training; 0 where it is not known."""
     quality: dict[str, Quality] = field(default_factory=dict)
     """Scores of this exit by data set."""
 
     def __post_init__(self) -> None:
-        _expect(self, stage_macs=(int, float), head_macs=(int, float), radius=int)
+        _expect(self, stage_macs=(int, float), head_macs=(int, float), radius=int, gain=(int, float))
         if self.stage_macs < 0 or self.head_macs < 0 or self.radius < 0:
             raise CardError("an exit's costs and radius are not negative")
 

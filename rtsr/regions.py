@@ -5,7 +5,7 @@ where the network sees what it sees of a whole frame. The halo is work done twic
 less of it; all tiles at one exit become the whole frame. Pure functions; lengths are in source pixels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -80,6 +80,14 @@ class Region:
         """Its place in an array with one entry a tile."""
         return slice(self.row, self.row + self.rows), slice(self.column, self.column + self.columns)
 
+    def halves(self) -> tuple["Region", "Region"]:
+        """Two regions, cut across the longer side; of more than one tile."""
+        if self.rows > self.columns:
+            cut = self.rows // 2
+            return replace(self, rows=cut), replace(self, row=self.row + cut, rows=self.rows - cut)
+        cut = self.columns // 2
+        return replace(self, columns=cut), replace(self, column=self.column + cut, columns=self.columns - cut)
+
 
 def join(chosen: NDArray[np.bool_], most: int) -> list[Region]:
     """Disjoint rectangles of at most `most` tiles that cover the `chosen` tiles, (rows, columns), and no other.
@@ -123,9 +131,12 @@ def changed(
     return window_sums((before != now).view(np.uint8), grid, halo, factor) > 0
 
 
-def window_sums(plane: NDArray[np.uint8], grid: Grid, halo: int = 0, factor: int = 1) -> NDArray[np.integer]:
-    """Sum of `plane` over every tile with `halo` around it, (rows, columns), from one summed-area table."""
-    table = cv2.integral(plane).astype(np.int32, copy=False)
+def window_sums(plane: NDArray, grid: Grid, halo: int = 0, factor: int = 1) -> NDArray:
+    """Sum of `plane`, uint8 or float32, over every tile with `halo` around it, (rows, columns).
+
+    From one summed-area table. `factor` as in `changed`.
+    """
+    table = np.asarray(cv2.integral(plane))
     starts, ends = [], []
     for side, limit in zip((grid.height, grid.width), plane.shape, strict=True):
         first = np.arange(0, side, grid.side)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rtsr.anytime import SIDE, Refiner
+from rtsr.anytime import Refiner
 from rtsr.cubic import enlarge
 from rtsr.deadline import TOLERANCE_NS, CostModel, Rate
 from rtsr.engine.fake import FakeStagedEngine
@@ -130,20 +130,18 @@ def test_without_time_a_frame_is_interpolated() -> None:
     planes, spent = refine.within(picture, 0)
     want = enlarge((picture.y, picture.u, picture.v), Fraction(2), True)
     assert all((a == b).all() for a, b in zip(planes, want, strict=True))
-    assert spent.macs == 0 and spent.tiles.tolist() == [60, 0, 0, 0]
+    assert spent.macs == 0 and spent.tiles.tolist() == [15, 0, 0, 0]
 
 
 def test_flat_tiles_are_left_to_interpolation() -> None:
-    _, spent = refiner(lambda _: 1.0).share(frame(3, flat=0.5), 1.0)
-    assert spent.tiles[0] == 30 and spent.tiles[3] == 30
+    _, spent = refiner(lambda _: 1.0).share(frame(3, flat=0.4), 1.0)
+    assert spent.tiles.tolist() == [6, 0, 0, 9]
 
 
 @pytest.mark.parametrize("quality", [0.0, 0.2, 0.5, 1.0])
-def test_a_share_is_not_exceeded_halos_left_aside(quality: float) -> None:
-    refine = refiner(lambda _: 1.0)
-    _, spent = refine.share(frame(4, flat=0), quality)
-    macs = spent.tiles @ np.array([0, 120, 220, 320]) * SIDE**2
-    assert macs <= quality * spent.full_macs * (1 + 1e-6) and macs >= (quality - 0.05) * spent.full_macs
+def test_a_share_is_not_exceeded_halos_included(quality: float) -> None:
+    _, spent = refiner(lambda _: 1.0).share(frame(4, flat=0), quality)
+    assert 0.5 * quality * spent.full_macs <= spent.macs <= quality * spent.full_macs * (1 + 1e-6)
 
 
 def test_reuse_changes_nothing_but_the_work() -> None:
@@ -157,7 +155,7 @@ def test_reuse_changes_nothing_but_the_work() -> None:
         assert all((p == q).all() for p, q in zip(a, b, strict=True))
         assert (spent.tiles == full.tiles).all()
         if i:
-            assert spent.reused > 30 and spent.macs < 0.7 * full.macs
+            assert spent.reused > 8 and spent.macs < 0.7 * full.macs
 
 
 def test_a_paused_picture_gets_better_until_it_is_done_and_then_costs_nothing() -> None:

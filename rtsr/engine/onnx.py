@@ -23,13 +23,11 @@ class OnnxEngine:
         check_hash(card, network)
         self.card = card
         self._graph = Graph(network, card.name, threads)
-        names = [end.name for end in self._graph.outputs]
-        self.masked = "kept" in names
+        ends = [*self._graph.inputs, *self._graph.outputs]
+        self.masked = ends[-1].name == "kept"
         """Whether the network has masks, and `measure` can say what they keep."""
-        ends = (*self._graph.inputs, *self._graph.outputs[:1])
-        if [*(end.name for end in ends), *names[1:]] not in (["image", "upscaled"], ["image", "upscaled", "kept"]) or (
-            not all(is_picture(end) for end in ends)
-        ):
+        known = (["image", "upscaled"], ["image", "upscaled", "kept"])
+        if [end.name for end in ends] not in known or not all(is_picture(end) for end in ends[:2]):
             raise EngineError(
                 f"{network} is not an upscaler: it has {self._graph.describe()}; "
                 "expected image and upscaled, tensor(float) [n, 3, h, w] with free sizes; export it with rtsr"
@@ -46,7 +44,7 @@ class OnnxEngine:
         return self._run(tiles)[0]
 
     def measure(self, tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What `infer` gives, and (N,), the share of the masked layers' multiply-adds that the masks keep.
+        """What `infer` gives, and (N,), the share of the masked layers' outputs that the masks keep.
 
         Raises EngineError as `infer` does, and where the network has no masks.
         """

@@ -61,10 +61,10 @@ class Graph:
             raise EngineError(f"{self.name} failed on {shapes}: {first_line(cause)}") from cause
 
 
-def is_picture(end: onnxruntime.NodeArg, channels: int | None = 3) -> bool:
-    """Whether an input or output is float32, (any, `channels`, any, any); None stands for any number."""
+def is_picture(end: onnxruntime.NodeArg) -> bool:
+    """Whether an input or output of a graph is float32, (any, 3, any, any)."""
     free = len(end.shape) == 4 and not any(isinstance(side, int) for side in (end.shape[0], *end.shape[2:]))
-    return end.type == "tensor(float)" and free and channels in (None, end.shape[1])
+    return end.type == "tensor(float)" and free and end.shape[1] == 3
 
 
 def first_line(cause: Exception) -> str:

@@ -38,9 +38,9 @@ def export(
     """Write `model` and its card `name`.toml into `folder`; returns the card.
 
     A network of `rtsr.models` becomes `name`.onnx, one with several exits a folder `name` (see
-    `rtsr.export.stages`). `quality` are its scores by data set, `exit_qualities` those of each exit. Everything is
-    compared with PyTorch before it gets its name. Raises EngineError where it differs, or cannot be exported or
-    written; then nothing in `folder` has changed.
+    `rtsr.export.stages`). `quality` are its scores by data set, `exit_qualities` those of exits 0 (bicubic),
+    1, ... Everything is compared with PyTorch before it gets its name. Raises EngineError where it differs, or cannot
+    be exported or written; then nothing in `folder` has changed.
     """
     model, scale = model.eval(), scale_of(model)
     card = Card(
@@ -62,7 +62,11 @@ def export(
     files = stage_files(name, model)
     exits = exits_of(model)
     if exit_qualities:
-        exits = tuple(replace(exit, quality=scores) for exit, scores in zip(exits, exit_qualities, strict=True))
+        bicubic, *scored = exit_qualities
+        exits = tuple(
+            replace(exit, quality=scores, gain=_gain(scores, bicubic))
+            for exit, scores in zip(exits, scored, strict=True)
+        )
     cost = round(sum(exit.stage_macs for exit in exits) + exits[-1].head_macs, 3)
     estimator = estimation_of(model)
     card = replace(card, radius=exits[-1].radius, macs_per_pixel=cost, exits=exits, estimator=estimator)
@@ -99,6 +103,12 @@ def export_checkpoint(
     training = training or f"{step} of {recipe.steps} steps of the recipe {recipe.name}"
     name = name or recipe.name
     return export(model, name, recipe.arch, recipe.flavour, folder, summary, training, quality, exit_qualities)
+
+
+def _gain(scores: dict[str, Quality], bicubic: dict[str, Quality]) -> float:
+    """Mean PSNR over bicubic interpolation in dB; 0 without any data set."""
+    differences = [scores[name].psnr - bicubic[name].psnr for name in scores]
+    return round(sum(differences) / max(len(differences), 1), 3)
 
 
 def macs_per_pixel(model: nn.Module) -> float:

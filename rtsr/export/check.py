@@ -90,4 +90,4 @@ def _reach(model: nn.Module, exit: int | None, room: int, place: int) -> int:
     image[:, :, place] = torch.nan
     upscaled = model(image) if exit is None else model(image, exit=exit)
     rows = torch.nonzero(upscaled.isnan().any(dim=3).any(dim=1)[0]).flatten().tolist()
-    return max(abs(int(row / scale_of(model)) - place) for row in rows)
+    return max((abs(int(row / scale_of(model)) - place) for row in rows), default=0)

@@ -65,7 +65,7 @@ def radius(network: bytes, findings: Findings) -> int:
             changed[:, :, place] = random.random((2, 3, width), np.float32)
             before, after = (np.asarray(session.run(None, {"image": picture})[0]) for picture in (image, changed))
             rows = np.flatnonzero((np.abs(after - before) > VISIBLE).any(axis=(0, 1, 3))).tolist()
-            farthest = max(farthest, *(abs(int(row / findings.scale) - place) for row in rows))
+            farthest = max([farthest, *(abs(int(row / findings.scale) - place) for row in rows)])
         if farthest < room:
             return farthest
     return WHOLE_FRAME

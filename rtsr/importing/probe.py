@@ -25,6 +25,10 @@ ALIKE = 0.1
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
+class Unsuitable(ImportFailed):
+    """A graph does not take certain pictures."""
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What running a graph showed."""
@@ -44,14 +48,14 @@ def probe(foreign: Foreign, path: Path) -> Findings:
     refused = []
     for channels in (foreign.channels,) if foreign.channels else (3, 1):
         for multiple in MULTIPLES:
-            found = _scale(run, channels, multiple)
-            if isinstance(found, Fraction):
-                if not 1 < found <= 8:
-                    raise ImportFailed(
-                        f"{path} changes sizes by {float(found):g}; upscalers do by more than 1, up to 8"
-                    )
-                return Findings(found, multiple, channels, white_of(run, path, found, multiple, channels))
-            refused.append(found)
+            try:
+                scale = _scale(run, channels, multiple)
+            except Unsuitable as reason:
+                refused.append(reason)
+                continue
+            if not 1 < scale <= 8:
+                raise ImportFailed(f"{path} changes sizes by {float(scale):g}; upscalers do by more than 1, up to 8")
+            return Findings(scale, multiple, channels, white_of(run, path, scale, multiple, channels))
     raise ImportFailed(
         f"{path} takes pictures of {foreign.declared} but not of other sizes, one or two at a time ({refused[0]}); "
         "export it with free batch, height and width"
@@ -59,7 +63,7 @@ def probe(foreign: Foreign, path: Path) -> Findings:
 
 
 def runner(foreign: Foreign, path: Path) -> Run:
-    """Runs the graph on float32 pictures, whatever it computes with."""
+    """Runs the graph on float32 pictures, whatever it computes with; Unsuitable where it fails on one."""
     try:
         session = open_session(foreign.model.SerializeToString())
     except Exception as cause:  # ONNX Runtime's errors share no other base
@@ -68,7 +72,11 @@ def runner(foreign: Foreign, path: Path) -> Run:
         ) from cause
 
     def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(session.run(None, {foreign.source: image.astype(foreign.dtype)})[0], np.float32)
+        try:
+            (result,) = session.run(None, {foreign.source: image.astype(foreign.dtype)})
+        except Exception as cause:  # as above
+            raise Unsuitable(f"{path} fails on pictures of {image.shape}: {first_line(cause)}") from cause
+        return np.asarray(result, np.float32)
 
     return run
 
@@ -95,17 +103,19 @@ def white_of(run: Run, path: Path, scale: Fraction, multiple: int, channels: int
     return best
 
 
-def _scale(run: Run, channels: int, multiple: int) -> Fraction | str:
-    """The scale for pictures whose sides are multiples of `multiple`, one and two at a time; or what went wrong."""
+def _scale(run: Run, channels: int, multiple: int) -> Fraction:
+    """The scale for pictures whose sides are multiples of `multiple`, one and two at a time.
+
+    Raises Unsuitable where there is no one scale, or such pictures are not taken.
+    """
     rows = -(-LEAST_SIDE // multiple) | 1  # odd, so that no larger multiple is tried by the way
     scales = set()
     for n, height, width in ((1, rows, rows + 2), (2, rows + 4, rows)):
         image = np.full((n, channels, height * multiple, width * multiple), 0.5, np.float32)
-        try:
-            result = run(image)
-        except Exception as cause:  # as above
-            return first_line(cause)
+        result = run(image)
         if result.ndim != 4 or result.shape[:2] != image.shape[:2]:
-            return f"it makes {result.shape} of {image.shape}"
+            raise Unsuitable(f"it makes {result.shape} of {image.shape}")
         scales |= {Fraction(got, had) for got, had in zip(result.shape[2:], image.shape[2:], strict=True)}
-    return scales.pop() if len(scales) == 1 else "its results are not of one scale"
+    if len(scales) > 1:
+        raise Unsuitable("its results are not of one scale")
+    return scales.pop()

@@ -11,7 +11,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from rtsr.errors import EngineError, ImportFailed, need
+from rtsr.engine.session import first_line
+from rtsr.errors import EngineError, ImportFailed, MissingDependency, need
 from rtsr.export.check import check_parity, noise
 from rtsr.export.traced import trace
 from rtsr.importing.graph import Foreign
@@ -74,7 +75,12 @@ def _spandrel() -> ModuleType:
         return need("spandrel", "import")
     except RuntimeError:
         _declare_operators()
+    try:
         return need("spandrel", "import")
+    except RuntimeError as cause:
+        raise MissingDependency(
+            f"spandrel is not usable ({first_line(cause)}); install a torchvision that was built for this PyTorch"
+        ) from cause
 
 
 @cache

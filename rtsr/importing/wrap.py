@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from rtsr.export.graphs import picture
+from rtsr.export.graphs import IR_VERSION, picture
 from rtsr.importing.graph import Foreign
 from rtsr.importing.probe import Findings
 
@@ -62,7 +62,7 @@ def wrap(foreign: Foreign, findings: Findings) -> ModelProto:
         graph,
         opset_imports=made.opset_import,
         functions=made.functions,
-        ir_version=made.ir_version,
+        ir_version=max(made.ir_version, IR_VERSION),
         producer_name=made.producer_name,
     )
 

@@ -95,15 +95,14 @@ class Session:
             card = export_checkpoint(self.checkpoint(recipe.name), recipe, Path(scratch))
             engine = open_engine(card, Network(card, Path(scratch) / f"{card.name}.toml").path)
             scores = [self._scores(engine, name) for name in SCORED[recipe.flavour] if (self.data / name).is_dir()]
-        # Of every data set one score an exit, the last one's being the network's; exit 0 is no part of it.
-        exits = tuple({title: found[k] for title, found in scores} for k in range(1, len(card.exits) + 1))
+        exits = tuple({title: found[k] for title, found in scores} for k in range(len(card.exits) + 1))
         return export_checkpoint(
             self.checkpoint(recipe.name),
             recipe,
             self.engines,
             training=training,
             quality={title: found[-1] for title, found in scores},
-            exit_qualities=exits,
+            exit_qualities=exits if card.exits else (),
         )
 
     def _scores(self, engine: OnnxEngine | StagedEngine, name: str) -> tuple[str, list[Quality]]:
