@@ -162,9 +162,12 @@ class LiveSource(PyAVSource):
                     if step is not None and step > GAP / float(self.video.rate or 25):
                         gaps.append(step)
                     last = item.time
+                handed = time.monotonic()
                 yield item
-                if not isinstance(item, Copied):
-                    self._seen = time.monotonic()
+                # However long the item waited to be taken, that is no stall of the input.
+                self._seen = (
+                    time.monotonic() if not isinstance(item, Copied) else self._seen + time.monotonic() - handed
+                )
             if self._pipe is not None:
                 self._pipe.check()
         except (SourceError, OSError) as cause:
