@@ -4,6 +4,7 @@ Nothing here depends on how quick the machine is: a slow one repeats and drops m
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,25 +12,30 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
+import av
 import pytest
 
 from rtsr.delivery import Live
 from rtsr.errors import RtsrError, SourceError, UsageError
+from rtsr.frame import Frame
 from rtsr.job import Job
 from rtsr.paced import Pace
 from rtsr.pipeline import run
 from rtsr.report import Report
-from tests.media import luma, make_video, picture_number, probe
+from rtsr.sink.pyav import Encoding
+from rtsr.source.live import LiveSource
+from tests.media import luma, make_video, picture, picture_number, probe
+from tests.networks import exported
 from tests.streams import as_transport_stream, free_port, sending
 
 MODEL = "quicksrnet-small"
 SCALE = Fraction(2)
 
 
-def upscale(source: Path | str, output: Path, **wishes: object) -> Report:
+def upscale(source: Path | str, output: Path | str, **wishes: object) -> Report:
     live = wishes.pop("live", Live(stall=1.5))
     return run(Job(source, output, SCALE, model=MODEL, live=live, threads=1, **wishes))  # type: ignore[arg-type]
 
@@ -184,6 +190,56 @@ def test_a_file_at_its_own_pace(tmp_path: Path) -> None:
     assert report.reference is not None and report.reference["frames"] == report.frames
 
 
+def test_what_is_sent_on_can_be_received(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "clip.mp4", frames=60, rate=30)
+    address = f"udp://127.0.0.1:{free_port()}"
+    encoding = Encoding(options={"g": "10", "bf": "0"})
+    received: list[Frame] = []
+
+    def receive() -> None:
+        with LiveSource(address, 10, threading.Event()) as source:
+            received.extend(item for item in islice(source.items(), 40) if isinstance(item, Frame))
+
+    receiver = threading.Thread(target=receive)
+    receiver.start()
+    try:
+        report = upscale(clip, address, live=Live(realtime=True), encoding=encoding)
+    finally:
+        receiver.join()
+    assert report.output == address and report.frames > 30
+    assert received and (received[0].width, received[0].height) == (128, 96)
+
+
+@pytest.mark.parametrize("kind", ["yuv4mpegpipe", "nut", "matroska"])
+def test_kinds_of_pipes(tmp_path: Path, kind: str) -> None:
+    codec = {"yuv4mpegpipe": "wrapped_avframe", "nut": "rawvideo"}.get(kind, "libx264")
+    with av.open(str(tmp_path / "sent"), "w", format=kind) as out:
+        stream = out.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(30):
+            frame = picture(number, (64, 48))
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    with fifo(tmp_path / "pipe", (tmp_path / "sent").read_bytes()) as pipe:
+        report = upscale(pipe, tmp_path / "out.mkv", live=Live(stall=5))
+    assert_accounted(report, decoded=30)
+    assert report.notes == ()
+
+
+def test_tiles_in_their_time(tmp_path: Path, networks: Path) -> None:
+    card = exported("enaf-quicksrnet-medium", SCALE, networks).card_path
+    clip = make_video(tmp_path / "clip.mp4", frames=30, rate=30, size=(160, 96))
+    job = Job(clip, tmp_path / "out.mkv", SCALE, model=card, live=Live(latency=0.5, realtime=True), threads=1)
+    report = run(job)
+    assert_accounted(report, decoded=30)
+    assert report.spending is not None and isinstance(report.spending["frames"], dict)
+    tiles, counts = report.spending["tiles_per_exit"], report.spending["frames"]
+    assert isinstance(tiles, list) and sum(tiles) % 15 == 0
+    # Frames that were interpolated for want of any time have no tiles.
+    assert counts["made"] <= sum(tiles) / 15 <= counts["made"] + counts["interpolated"]
+
+
 def test_a_stopped_live_run_keeps_its_part(tmp_path: Path) -> None:
     clip = make_video(tmp_path / "clip.mp4", frames=300)
 
@@ -227,3 +283,25 @@ def test_a_live_input_needs_a_named_output(tmp_path: Path) -> None:
     data = as_transport_stream(make_video(tmp_path / "clip.mp4", frames=5, audio=False))
     with fifo(tmp_path / "pipe", data) as pipe, pytest.raises(UsageError, match=r"name the output .* with -o"):
         run(Job(pipe, None, SCALE, model=MODEL, live=Live(stall=1)))
+
+
+def test_a_pipe_that_nothing_comes_through_can_be_interrupted(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    options = "--scale", "2", "--live", "--model", MODEL, "--stall", "60s", "-o", str(tmp_path / "out.mkv")
+    command = [sys.executable, "-c", "from rtsr.cli import main; main()", "upscale", str(tmp_path / "pipe"), *options]
+    # A shell that runs tests in the background lets its children ignore SIGINT.
+    as_usual = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **as_usual) as running:
+        writer = os.open(tmp_path / "pipe", os.O_WRONLY)  # Returns when the other side has opened it.
+        time.sleep(0.5)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=50)
+        os.close(writer)
+    assert running.returncode == 130 and errors.strip() == "stopped"
+
+
+def test_an_address_that_nothing_can_be_sent_to(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "clip.mp4", frames=3)
+    for target, says in (("smoke://signals", "known: udp, "), ("tcp://127.0.0.1:9", "cannot write tcp")):
+        with pytest.raises(RtsrError, match=says):
+            run(Job(clip, target, SCALE, engine="bicubic"))

@@ -96,7 +96,7 @@ def upscale(
     try:
         done = _run_with_bar(job, quiet)
     except KeyboardInterrupt as stop:
-        print(stop or "stopped", file=sys.stderr)
+        print(str(stop) or "stopped", file=sys.stderr)
         raise typer.Exit(130) from stop
     if not quiet:
         for note in done.notes:

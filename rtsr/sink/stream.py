@@ -13,6 +13,8 @@ from rtsr.sink.pyav import Encoding, PyAVSink
 from rtsr.source.pyav import PyAVSource
 
 STANDARD_OUTPUT = "-"
+PROTOCOLS = ("udp", "rtp", "tcp", "srt")
+"""Network protocols that carry MPEG-TS."""
 
 
 class StreamSink(PyAVSink):
@@ -41,8 +43,7 @@ class StreamSink(PyAVSink):
         self._abort()
 
     def _open(self) -> OutputContainer:
-        if self.target == STANDARD_OUTPUT and sys.stdout.isatty():
-            raise UsageError("standard output is a terminal; pipe it on, e.g. rtsr upscale ... -o - | ffplay -")
+        self._check_target()
         try:
             if self.target == STANDARD_OUTPUT:
                 return av.open(sys.stdout.buffer, "w", format="mpegts")
@@ -50,6 +51,13 @@ class StreamSink(PyAVSink):
         except (FFmpegError, OSError, ValueError) as cause:
             reason = getattr(cause, "strerror", None) or cause
             raise SinkError(f"cannot send to {self.target}: {reason}; e.g. -o udp://127.0.0.1:5000") from cause
+
+    def _check_target(self) -> None:
+        scheme = self.target.partition(":")[0]
+        if self.target == STANDARD_OUTPUT and sys.stdout.isatty():
+            raise UsageError("standard output is a terminal; pipe it on, e.g. rtsr upscale ... -o - | ffplay -")
+        if self.target != STANDARD_OUTPUT and scheme not in PROTOCOLS:
+            raise UsageError(f"{self.target}: MPEG-TS is not sent by {scheme}; known: {', '.join(PROTOCOLS)}")
 
 
 def _whole_packets(target: str) -> str:

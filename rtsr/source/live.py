@@ -125,9 +125,8 @@ class LiveSource(PyAVSource):
         self._pipe = _Pipe(file, self._stall, self._stop)
         try:
             return av.open(self._pipe, "r")
-        except (FFmpegError, ValueError) as cause:
-            if self._pipe.stalled:
-                raise self._silent() from cause
+        except (FFmpegError, ValueError):
+            self._pipe.check()
             raise
 
     def _read_first(self) -> av.VideoFrame:
@@ -166,8 +165,8 @@ class LiveSource(PyAVSource):
                 yield item
                 if not isinstance(item, Copied):
                     self._seen = time.monotonic()
-            if self._pipe is not None and self._pipe.stalled:
-                raise TimeoutError
+            if self._pipe is not None:
+                self._pipe.check()
         except (SourceError, OSError) as cause:
             stalled = isinstance(cause, OSError) or isinstance(cause.__cause__, ExitError)
             self._give_up(f"no picture arrived for {self._stall:g} s" if stalled else "it vanished")
@@ -210,12 +209,19 @@ class _Pipe:
 
     def __init__(self, file: IO[bytes], stall: float, stop: Event) -> None:
         self._file, self._stall, self._stop = file, stall, stop
-        self.stalled = False
+        self.stalled = self.interrupted = False
 
     def read(self, size: int) -> bytes:
         """Some bytes; none where the writer closed the pipe, or where nothing comes, which sets `stalled`."""
+        try:
+            return self._read(size)
+        except KeyboardInterrupt:  # PyAV would print it and go on.
+            self.interrupted = True
+            return b""
+
+    def _read(self, size: int) -> bytes:
         waited_until = time.monotonic() + self._stall
-        while not self._stop.is_set():
+        while not self._stop.is_set() and not self.interrupted:
             ready, _, _ = select.select([self._file], [], [], 0.1)
             if ready:
                 return os.read(self._file.fileno(), size)
@@ -223,6 +229,13 @@ class _Pipe:
                 self.stalled = True
                 break
         return b""
+
+    def check(self) -> None:
+        """Raise what ended the pipe: TimeoutError where nothing came, or KeyboardInterrupt."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+        if self.stalled:
+            raise TimeoutError
 
 
 def _is_pipe(source: str | Path) -> bool:
