@@ -1,0 +1,96 @@
+"""Frames refined region by region equal whole frames where all tiles reach the same exit: joints are invisible."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rtsr.anytime import Refiner
+from rtsr.deadline import CostModel, Rate
+from rtsr.engine.stages import StagedEngine
+from rtsr.frame import Colour, Frame
+from rtsr.resources import find_network
+from rtsr.upscaler import Upscaler, target_size
+
+MODEL = "enaf-quicksrnet-medium-photo"
+
+
+def picture(width: int, height: int, seed: int = 1) -> Frame:
+    """Blurred noise, so that the networks' outputs stay inside their range."""
+    random = np.random.default_rng(seed)
+    half = (-(-height // 2), -(-width // 2))
+    planes = [random.integers(0, 256, shape, np.uint8) for shape in ((height, width), half, half)]
+    y, u, v = (cv2.GaussianBlur(plane, (0, 0), 1.2) for plane in planes)
+    return Frame(y, u, v, Colour("bt709"))
+
+
+@pytest.fixture(params=[Fraction(3, 2), Fraction(2)], ids=["x1.5", "x2"])
+def engine(request: pytest.FixtureRequest) -> StagedEngine:
+    network = find_network(MODEL, request.param)
+    return StagedEngine(network.card, network.path, threads=1)
+
+
+def whole(engine: StagedEngine, frame: Frame) -> tuple[np.ndarray, ...]:
+    """What the last exit makes of the frame in one piece."""
+    with Upscaler(engine.card.scale, model=engine.card.name, threads=1) as upscaler:
+        large = upscaler.frame(frame, *target_size(frame.width, frame.height, engine.card.scale))
+    return large.y, large.u, large.v
+
+
+@pytest.mark.parametrize("size", [(160, 96), (190, 130), (191, 131), (66, 66), (50, 30)])
+def test_regions_equal_the_whole_frame(engine: StagedEngine, size: tuple[int, int]) -> None:
+    frame = picture(*size)
+    # Refined for a time that is just enough, in regions of at most a third of it, on a clock that stands still.
+    rates = {f"{part} {k}": Rate(0, 1) for part in ("stage", "head") for k in (1, 2, 3)}
+    refiner = Refiner(engine, lambda: 0, CostModel(rates, deviation=0))
+    planes, spent = refiner.within(frame, 4.0 * 3 * (size[0] + 1) * (size[1] + 1))
+    assert spent.tiles[-1] == spent.tiles.sum() and not spent.short
+    for got, want in zip(planes, whole(engine, frame), strict=True):
+        # An odd side is taken as one pixel longer, and what is too much is cut off in the end.
+        rows, columns = want.shape
+        assert np.abs(got[:rows, :columns].astype(int) - want).max() <= 1
+
+
+def test_reuse_is_exact_with_a_real_network(engine: StagedEngine) -> None:
+    options = (engine, lambda: 0, CostModel({}))
+    reusing, plain = Refiner(*options), Refiner(*options, reuse=False)
+    frame = picture(192, 144)
+    for i in range(4):
+        y = frame.y.copy()
+        y[70:90, 100 + 9 * i : 120 + 9 * i] = 200
+        moved = replace(frame, y=y)
+        (a, spent), (b, full) = reusing.share(moved, 0.6), plain.share(moved, 0.6)
+        assert all((p == q).all() for p, q in zip(a, b, strict=True))
+        assert spent.macs < full.macs or i == 0
+
+
+def unevenness(luma: np.ndarray, exits: np.ndarray, scale: Fraction) -> float:
+    """Steps across the joints of neighbours with different exits, over steps of the same phase beside them."""
+    side, phase = int(64 * scale), scale.numerator
+    across = beside = 0.0
+    for row, column in np.argwhere(exits[:, 1:] != exits[:, :-1]).tolist():
+        joint = (column + 1) * side
+        rows = luma[row * side : (row + 1) * side, joint - 2 * phase - 1 : joint + 2 * phase + 1].astype(float)
+        steps = np.abs(np.diff(rows, axis=1)).mean(axis=0)
+        middle = 2 * phase
+        across += steps[middle]
+        beside += steps[[middle - 2 * phase, middle - phase, middle + phase, middle + 2 * phase]].mean()
+    return across / beside
+
+
+def test_no_seam_where_neighbours_leave_at_different_exits(engine: StagedEngine, shared: Path) -> None:
+    grey = np.full((270, 480), 128, np.uint8)
+    for path in sorted((shared / "data" / "eval_game").glob("*.png")):
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        small = cv2.resize(image, (960, 540), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        frame = Frame(small, grey, grey, Colour("bt709"))
+        refiner = Refiner(engine, lambda: 0, CostModel({}), reuse=False)
+        lumas = {share: refiner.share(frame, share)[0][0] for share in (0.0, 1.0, 0.5)}
+        assert refiner._last is not None
+        exits = refiner._last.exits
+        assert len(np.unique(exits)) >= 3
+        pure = max(unevenness(lumas[share], exits, engine.card.scale) for share in (0.0, 1.0))
+        assert unevenness(lumas[0.5], exits, engine.card.scale) < 1.08 * pure
