@@ -166,7 +166,7 @@ class Refiner:
         gains = (errors[:, :1] - errors) * areas
         prices = np.array([price(k, SIDE**2) / SIDE**2 for k in range(len(self._macs))]) * areas
         start = None if reached is None else reached.ravel()
-        overhead = 1.0
+        overhead, wanted = 1.0, np.zeros_like(state.exits)
         for _ in range(ROUNDS):
             wanted = allocate(gains, prices * overhead, budget, start).exits.reshape(state.exits.shape)
             todo = wanted if reached is None else np.where(wanted > reached, wanted, 0)
