@@ -142,7 +142,7 @@ class Refiner:
             self._last = None
             return np.ones((grid.rows, grid.columns), bool)
         planes = ((last.frame.y, frame.y, 1), (last.frame.u, frame.u, 2), (last.frame.v, frame.v, 2))
-        return np.logical_or.reduce([changed(old, new, grid, self._halo, factor) for old, new, factor in planes])
+        return np.logical_or.reduce([changed(old, new, grid, self._halo, (n, n)) for old, new, n in planes])
 
     def _expected_errors(self, state: _State) -> Array:
         """Expected errors of the fresh tiles, (N, exits + 1), white being 1.

@@ -104,7 +104,7 @@ def _kernel(factor: int, site: str) -> tuple[NDArray[np.float32], int]:
     if site == "centre":
         return np.full(factor, 1 / factor, np.float32), 0
     triangle = factor - np.abs(np.arange(1 - factor, factor, dtype=np.float32))
-    return triangle / factor**2, factor - 1 if site == "top" else 0
+    return (triangle / factor**2).astype(np.float32), factor - 1 if site == "top" else 0
 
 
 def _halve(plane: NDArray, left: bool) -> NDArray:

@@ -14,6 +14,8 @@ KR_KB = {
     "fcc": (0.3, 0.11),
 }
 """Luma weights of red and blue per matrix (H.273, matrix coefficients; BT.2020 with non-constant luminance)."""
+MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+"""Keys of `KR_KB` by matrix coefficients, H.273 code point."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from rtsr.errors import SourceError
-from rtsr.frame import Colour, Frame, Video
+from rtsr.frame import MATRICES, Colour, Frame, Video
 
-MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
-"""Matrix coefficients by H.273 code point."""
 BT709, UNSPECIFIED, BT601 = 1, 2, 6
 FULL_RANGE = 2
 UNTIMED = ("avi", "h264", "hevc", "m4v", "mjpeg")
