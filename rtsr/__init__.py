@@ -11,13 +11,18 @@ with rtsr.Upscaler(scale=2) as upscale:
 from fractions import Fraction
 from pathlib import Path
 
+from rtsr.deadline import as_late
+from rtsr.delivery import Live
+from rtsr.duration import as_seconds
 from rtsr.errors import RtsrError, UsageError
-from rtsr.pipeline import Job, Report, run
+from rtsr.paced import Pace
+from rtsr.pipeline import Job, run
+from rtsr.report import Report
 from rtsr.scale import as_scale
 from rtsr.sink.pyav import Encoding
 from rtsr.upscaler import Upscaler
 
-__all__ = ["Encoding", "Job", "Report", "RtsrError", "Upscaler", "UsageError", "run", "upscale"]
+__all__ = ["Encoding", "Job", "Live", "Report", "RtsrError", "Upscaler", "UsageError", "run", "upscale"]
 __version__ = "0.1.0"
 
 
@@ -30,25 +35,40 @@ def upscale(
     size: tuple[int, int] | None = None,
     model: str | Path | None = None,
     engine: str = "auto",
+    fps: float | None = None,
+    deadline: float | str | None = None,
+    quality: float | None = None,
+    late: str | None = None,
+    live: Live | None = None,
+    reference: str | Path | None = None,
     threads: int | None = None,
     encoding: Encoding | None = None,
     overwrite: bool = False,
 ) -> Report:
-    """Upscale the video file `source` and write `output`, with its sound; one of scale, height and size is given.
+    """Upscale the video `source` and write `output`, with its sound; one of scale, height and size is given.
 
     `scale` is above 1 and at most 4; `height` (lines) and `size` (width, height) count pixels of the picture
     turned as displayed. `output` is by default `source`'s stem with `_1.5x` behind it, in the same folder;
-    `threads` bounds the network's cores. Raises RtsrError; see `rtsr.pipeline.run`.
+    `threads` bounds the network's cores.
+
+    At most one of `fps`, `deadline` (seconds, or text such as "16.7ms") and `quality` (0 to 1, a share of the
+    network's full compute) says what may be spent on a frame; `late` is "degrade", "repeat" or "drop". With `live`,
+    `source` may be an address such as udp://127.0.0.1:5000. The frames are compared with those of `reference`.
+    Raises RtsrError; see `rtsr.pipeline.run`.
     """
     return run(
         Job(
-            source=Path(source),
-            output=None if output is None else Path(output),
+            source=source,
+            output=output,
             scale=None if scale is None else as_scale(scale),
             height=height,
             size=size,
             model=model,
             engine=engine,
+            pace=Pace.of(fps, None if deadline is None else as_seconds(deadline), quality),
+            late=None if late is None else as_late(late),
+            live=live,
+            reference=None if reference is None else Path(reference),
             threads=threads,
             encoding=encoding or Encoding(),
             overwrite=overwrite,

@@ -63,6 +63,8 @@ class Spent:
     """Tiles that there was no time to take as far as planned."""
     expected_psnr: float = float("nan")
     """What the frame is estimated to reach, in dB."""
+    begin_ns: float = float("nan")
+    """Time before anything is refined: comparing with the last frame, interpolating, judging tiles."""
 
 
 @dataclass(slots=True, eq=False)
@@ -119,8 +121,13 @@ class Refiner:
         wanted = _allocate(state, costs, quality * float(costs[..., -1].sum()) * (1 + 1e-9))
         return self._finish(state, wanted, wanted.size, float("inf"))
 
+    def forget(self) -> None:
+        """Take nothing over from the last frame."""
+        self._last = None
+
     def _begin(self, frame: Frame) -> _State:
         """The interpolated frame, what changed since the last one, and what exits are expected to reach."""
+        began = self.clock()
         multiple = self.card.size_multiple
         width, height = (-(-side // multiple) * multiple for side in (frame.width, frame.height))
         grid = Grid(width, height, SIDE)
@@ -131,6 +138,7 @@ class Refiner:
         state = _State(frame, grid, fresh, large, np.zeros(fresh.shape, np.intp), errors, spent)
         if fresh.any():
             state.errors[fresh] = self._expected_errors(state)
+        spent.begin_ns = self.clock() - began
         return state
 
     def _interpolate(self, frame: Frame) -> Planes:
@@ -221,6 +229,11 @@ class Refiner:
         """Whether stage and head `k` would be done by `due_ns`."""
         needed = self.costs.cautious_ns(f"stage {k}", pixels) + self.costs.cautious_ns(f"head {k}", pixels)
         return self.clock() + needed <= due_ns
+
+    def least_ns(self) -> float:
+        """Expected time of the smallest refinement: one tile with its halo to the first exit."""
+        pixels = (SIDE + 2 * self._halo) ** 2
+        return self.costs.expected_ns("stage 1", pixels) + self.costs.expected_ns("head 1", pixels)
 
     def _exit_ns(self, k: int) -> float:
         """Expected time that a tile takes to exit `k` in the midst of others."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from rtsr.errors import UsageError
+
 TOLERANCE_NS = 1_000_000
 """A frame later than its budget by more than this is a miss."""
 
@@ -103,6 +105,14 @@ class Late(StrEnum):
     """Leave it out."""
 
 
+def as_late(name: str) -> Late:
+    """The policy `name`; raises UsageError."""
+    try:
+        return Late(name)
+    except ValueError as cause:
+        raise UsageError(f"unknown policy {name!r} for late frames; known: {', '.join(Late)}") from cause
+
+
 class Treatment(StrEnum):
     """How a frame is made."""
 
@@ -112,14 +122,33 @@ class Treatment(StrEnum):
     DROP = "drop"
 
 
-def treat(late: Late, now_ns: float, due_ns: float, interpolation_ns: float) -> Treatment:
-    """How to make a frame that is due at `due_ns`, where interpolation alone takes `interpolation_ns`."""
+def treat(late: Late, now_ns: float, due_ns: float, least_ns: float, hopeless_ns: float = float("inf")) -> Treatment:
+    """How to make a frame that is due at `due_ns`, where refining takes `least_ns` before it refines anything.
+
+    A frame is degraded only while it is not overdue, so that one is never later than an interpolation takes. One that
+    is overdue by more than `hopeless_ns` is dropped under every policy: to repeat it still takes an encoder's time.
+    """
     left = due_ns - now_ns
-    if left >= interpolation_ns:
+    if left >= least_ns:
         return Treatment.REFINE
-    if late is Late.DROP:
+    if late is Late.DROP or left < -hopeless_ns:
         return Treatment.DROP
     return Treatment.INTERPOLATE if late is Late.DEGRADE and left > 0 else Treatment.REPEAT
+
+
+@dataclass(slots=True)
+class Least:
+    """What refining takes before it refines anything, in nanoseconds, as measured of late."""
+
+    ns: float = 0.0
+
+    def observe(self, took_ns: float) -> None:
+        """Learn from a frame; faster to believe in more than in less."""
+        self.ns += (0.5 if took_ns > self.ns else 0.1) * (took_ns - self.ns)
+
+    def fade(self) -> None:
+        """A frame was not refined: expect a little less, or one stall would end refining for good."""
+        self.ns *= 0.97
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +156,28 @@ class LiveClock:
     """When the frames of a live input are due: at their timestamps, counted from the first, plus a latency."""
 
     began_ns: float
-    """When the first frame arrived."""
+    """When the first frame arrived, or would have, had it been as quick as the quickest."""
     first_pts_s: float
     latency_ns: float
 
+    def shown_ns(self, pts_s: float) -> float:
+        """When a frame belongs, with no latency."""
+        return self.began_ns + (pts_s - self.first_pts_s) * 1e9
+
     def due_ns(self, pts_s: float) -> float:
-        return self.began_ns + (pts_s - self.first_pts_s) * 1e9 + self.latency_ns
+        return self.shown_ns(pts_s) + self.latency_ns
+
+    def target_ns(self, pts_s: float, now_ns: float, budget_ns: float) -> float:
+        """Until when a frame is worked on: for its budget, but not into the second half of the latency.
+
+        That half is for what cannot be foreseen; a stream that fell behind catches up, since its frames get less.
+        """
+        return min(now_ns + budget_ns, self.due_ns(pts_s) - self.latency_ns / 2)
+
+    def heard(self, pts_s: float, now_ns: float) -> "LiveClock":
+        """The clock after a frame arrived at `now_ns`: earlier, where frames turn out to be quicker than the first.
+
+        The first frame of a network stream waits while the stream is being probed. Not for sources that are read as
+        fast as one likes: such a clock would run away.
+        """
+        return replace(self, began_ns=min(self.began_ns, now_ns - (pts_s - self.first_pts_s) * 1e9))

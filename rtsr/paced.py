@@ -13,9 +13,10 @@ from rtsr.anytime import Refiner, Spent
 from rtsr.calibration import calibrate_stages, calibrate_whole
 from rtsr.cubic import enlarge
 from rtsr.deadline import CostModel, Ladder
+from rtsr.duration import LONGEST, frame_time
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import UsageError
-from rtsr.frame import Frame
+from rtsr.frame import Frame, Video
 from rtsr.resources import Network, find_reaching_network, networks
 from rtsr.scale import as_scale
 from rtsr.upscaler import Upscaler, fitted
@@ -36,12 +37,35 @@ class Pace:
     def __post_init__(self) -> None:
         if (self.deadline is None) == (self.quality is None):
             raise UsageError("give a deadline or a quality, not both; e.g. --deadline 16ms")
-        if self.deadline is not None and not 0 < self.deadline <= 3600:
+        if self.deadline is not None and not 0 < self.deadline <= LONGEST:
             raise UsageError(
                 f"a deadline is above 0 and at most an hour, not {self.deadline:g} s; e.g. --deadline 16ms"
             )
         if self.quality is not None and not 0 <= self.quality <= 1:
             raise UsageError(f"quality is between 0 and 1, not {self.quality:g}")
+
+    @classmethod
+    def of(cls, fps: float | None = None, deadline: float | None = None, quality: float | None = None) -> "Pace | None":
+        """The pace that one of a frame rate, a deadline in seconds and a quality sets; None where none is given."""
+        if sum(value is not None for value in (fps, deadline, quality)) > 1:
+            raise UsageError("give one of fps, deadline and quality; e.g. --fps 60")
+        if fps is not None:
+            return cls(deadline=frame_time(fps))
+        return None if deadline is None and quality is None else cls(deadline, quality)
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """The least that a frame takes on this machine just now, in nanoseconds."""
+
+    begin_ns: float
+    """Interpolating, and judging what a network is to do."""
+    network_ns: float
+    """The smallest piece of work that a network can do, on top."""
+
+    @property
+    def seconds(self) -> float:
+        return (self.begin_ns + self.network_ns) / 1e9
 
 
 class PacedUpscaler:
@@ -99,6 +123,14 @@ class PacedUpscaler:
             due_ns = float("inf") if self.pace.deadline is None else self.clock() + 1e9 * self.pace.deadline
         return self._method.frame(frame, width, height, due_ns)
 
+    def minimum(self, video: Video, width: int, height: int) -> Minimum:
+        """What a frame of `video` takes at least, measured on two of noise; a stream starts anew behind it."""
+        random = np.random.default_rng(0)
+        shapes = [(video.height, video.width), *[(-(-video.height // 2), -(-video.width // 2))] * 2]
+        y, u, v = (random.integers(16, 236, shape, np.uint8) for shape in shapes)
+        noise = Frame(y, u, v, video.colour)
+        return min((self._method.minimum(noise, width, height) for _ in range(2)), key=lambda found: found.begin_ns)
+
     def interpolate(self, frame: Frame, width: int, height: int) -> Frame:
         """The frame without any network, for one that is late."""
         return _interpolated(frame, self._method.scale, width, height)
@@ -121,6 +153,11 @@ class _Tiles:
         else:
             planes, spent = self.refiner.share(frame, self.quality)
         return fitted(_left(frame), planes, width, height), spent
+
+    def minimum(self, noise: Frame, width: int, height: int) -> Minimum:
+        _, spent = self.frame(noise, width, height, self.refiner.clock())
+        self.refiner.forget()
+        return Minimum(spent.begin_ns, self.refiner.least_ns())
 
     def describe(self) -> str:
         return f"{self.engine.card.name}, tile by tile (ONNX Runtime, CPU)"
@@ -161,10 +198,17 @@ class _WholeFrames:
         tiles[rung] = 1
         full = pixels * self.rungs[-1].engine.card.macs_per_pixel
         if rung == 0:
-            return _interpolated(frame, self.scale, width, height), Spent(tiles, full_macs=full)
+            large = _interpolated(frame, self.scale, width, height)
+            return large, Spent(tiles, full_macs=full, begin_ns=self.clock() - began)
         large = self.rungs[rung - 1].frame(frame, width, height)
         self.costs.observe(f"rung {rung - 1}", pixels, self.clock() - began)
         return large, Spent(tiles, macs=pixels * self.rungs[rung - 1].engine.card.macs_per_pixel, full_macs=full)
+
+    def minimum(self, noise: Frame, width: int, height: int) -> Minimum:
+        began = self.clock()
+        _interpolated(noise, self.scale, width, height)
+        network_ns = self.costs.expected_ns("rung 0", noise.width * noise.height)
+        return Minimum(self.clock() - began, network_ns)
 
     def describe(self) -> str:
         return " > ".join(["bicubic", *(rung.engine.card.name for rung in self.rungs)]) + " (ONNX Runtime, CPU)"

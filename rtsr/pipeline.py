@@ -4,42 +4,47 @@ The only module that owns threads. Queues between them are bounded; the first er
 """
 
 import time
-from array import array
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from queue import Full, Queue
-from threading import Event, Thread
-from typing import TypeVar
+from threading import Event
 
-import numpy as np
-
-from rtsr.errors import SinkError, UsageError
+from rtsr.buffer import buffered
+from rtsr.deadline import Late
+from rtsr.delivery import Delivery, Live, check_possible
+from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.frame import Frame, Video
 from rtsr.paced import Pace, PacedUpscaler
+from rtsr.reference import Reference
+from rtsr.report import Progress, Report
 from rtsr.scale import LARGEST
 from rtsr.sink.names import check_output
 from rtsr.sink.pyav import Encoding, PyAVSink, holding_suffix
+from rtsr.sink.stream import StreamSink
+from rtsr.source.live import LiveSource, PlayedSource, address, is_live
 from rtsr.source.pyav import Copied, PyAVSource
-from rtsr.spending import Spending
+from rtsr.spending import in_milliseconds
 from rtsr.upscaler import Upscaler, target_size
 
 DEPTH = 6
 """Frames and packets that may wait between two stages."""
-STAGES = ("decode", "upscale", "encode")
-
-Item = TypeVar("Item")
+LIVE_DEPTH = 4
+"""The same for a live input: what waits is late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to upscale, how far, and with what."""
 
-    source: Path
-    output: Path | None = None
-    """None: the source's stem with the scale behind it, in the same kind of file where that holds the streams."""
+    source: Path | str
+    """A file; with `live`, also an address (udp://, rtsp://, ...), `-` for standard input, a pipe or a device."""
+    output: Path | str | None = None
+    """A file; or an address or `-`, which get MPEG-TS.
+
+    None: the source's stem with the scale behind it, in the same kind of file where that holds the streams.
+    """
     scale: Fraction | None = None
     """Upscaling factor; None where `height` or `size` is given."""
     height: int | None = None
@@ -50,6 +55,13 @@ class Job:
     engine: str = "auto"
     pace: Pace | None = None
     """How much to spend on a frame; None: the whole network on all of it."""
+    late: Late | None = None
+    """What becomes of frames that cannot be made in time. None: live ones degrade; otherwise, a deadline within which
+    a network can do nothing is an error."""
+    live: Live | None = None
+    """Set: the input's clock rules. The pace is by default a frame's time at the input's rate."""
+    reference: Path | None = None
+    """A video of the output's size to compare with, frame by frame."""
     threads: int | None = None
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
@@ -59,46 +71,16 @@ class Job:
             raise UsageError("give one of scale, height and size; e.g. --scale 1.5")
         if any(side < 2 or side % 2 for side in (self.height or 2, *(self.size or ()))):
             raise UsageError("height and size are even numbers of pixels; e.g. --height 1080")
-        if self.pace is not None and self.engine not in ("auto", "onnx"):
-            raise UsageError(f"the engine {self.engine} has no shares to spend; leave out deadline and quality")
-
-
-@dataclass(slots=True)
-class Progress:
-    """Where a running job is; changed in place as it goes on."""
-
-    total: int
-    """Expected number of frames; 0 where unknown."""
-    done: int = 0
-    """Frames encoded."""
-    seconds: dict[str, array] = field(default_factory=lambda: {stage: array("f") for stage in STAGES})
-    """Wall time of every frame in every stage."""
-    spending: Spending = field(default_factory=Spending)
-    """What frames got, where a pace is set."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a job did."""
-
-    source: str
-    output: str
-    engine: str
-    """Engine and network that ran."""
-    input_size: tuple[int, int]
-    """Width and height, as stored."""
-    output_size: tuple[int, int]
-    frames: int
-    seconds: float
-    """Wall time of the whole job."""
-    cpu_seconds: float
-    """Processor time of the whole process during the job."""
-    stages: dict[str, dict[str, float]]
-    """Milliseconds a frame per stage: mean, p50, p95, p99."""
-    notes: tuple[str, ...]
-    """What differs from the input beyond its size: streams left out, bits or chroma reduced, damaged packets."""
-    spending: dict[str, object] | None = None
-    """Where a pace is set: misses, tiles per exit and more; see `rtsr.spending.Spending.summary`."""
+        paced = self.pace is not None or self.live is not None
+        if paced and self.engine not in ("auto", "onnx"):
+            raise UsageError(f"the engine {self.engine} has no shares to spend; leave out deadline, quality and live")
+        quality = self.pace is not None and self.pace.quality is not None
+        if quality and (self.live is not None or self.late is not None):
+            raise UsageError("a quality takes the time that it takes; give --live and --late a deadline instead")
+        if self.late is not None and not paced:
+            raise UsageError("nothing is late without a deadline; add --deadline, --fps or --live")
+        if self.reference is not None and self.live is not None and not self.live.realtime:
+            raise UsageError("a reference goes with a file; leave it out, or play the file with --realtime")
 
 
 def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
@@ -106,53 +88,112 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
 
     Nothing is left under the output's name unless all of it was written and checked. After Ctrl-C, or where the
     check fails, what was written is kept beside it as `NAME.partial.TYPE`; the error, or KeyboardInterrupt, says so.
-    Raises SourceError, SinkError, EngineError, CardError and UsageError.
+    So is what was made of a live input before an error. Raises SourceError, SinkError, EngineError, CardError and
+    UsageError.
     """
     began, cpu_began = time.perf_counter(), time.process_time()
     if job.output is not None:
-        check_output(job.output, job.source, job.overwrite)
-    with PyAVSource(job.source) as source:
+        _check_output(job, job.output)
+    stop = Event()
+    with ExitStack() as opened:
+        source = opened.enter_context(_open_source(job, stop))
         video = source.video
         scale, width, height = plan(job, video)
         output = job.output or default_output(job, source)
-        check_output(output, job.source, job.overwrite)
-        large = video.resized(width, height)
-        with (
-            _open_upscaler(job, scale) as upscaler,
-            PyAVSink(output, large, source, job.encoding, job.overwrite) as sink,
-        ):
-            progress = Progress(video.frames)
-            try:
-                _flow(source, upscaler, sink, progress, watch)
-                sink.close()
-                _check(sink)
-            except KeyboardInterrupt as stop:
-                raise KeyboardInterrupt(_keep_part(sink, progress.done)) from stop
-            return Report(
-                source=str(job.source),
-                output=str(sink.finish()),
-                engine=upscaler.describe(),
-                input_size=(video.width, video.height),
-                output_size=(width, height),
-                frames=progress.done,
-                seconds=time.perf_counter() - began,
-                cpu_seconds=time.process_time() - cpu_began,
-                stages={stage: _statistics(spent) for stage, spent in progress.seconds.items()},
-                notes=(*source.notes, *sink.notes),
-                spending=progress.spending.summary(job.pace.deadline) if job.pace else None,
-            )
+        _check_output(job, output)
+        large, progress = video.resized(width, height), Progress(video.frames)
+        reference = opened.enter_context(Reference(job.reference, large)) if job.reference else None
+        upscaler = opened.enter_context(_open_upscaler(job, scale, video))
+        delivery = _plan_delivery(job, upscaler, source, large, progress)
+        sink = opened.enter_context(_open_sink(job, output, large, source))
+        flow = _Flow(source, upscaler, delivery, reference, sink, progress, stop)
+        _finish(job, flow, watch)
+        return Report(
+            source=str(job.source),
+            output=str(sink.finish()),
+            engine=upscaler.describe(),
+            input_size=(video.width, video.height),
+            output_size=(width, height),
+            frames=progress.done,
+            seconds=time.perf_counter() - began,
+            cpu_seconds=time.process_time() - cpu_began,
+            stages={stage: in_milliseconds(spent) for stage, spent in progress.seconds.items()},
+            notes=(*source.notes, *sink.notes),
+            spending=progress.spending.summary(delivery.deadline) if delivery else None,
+            reference=reference.summary() if reference else None,
+        )
 
 
-def _open_upscaler(job: Job, scale: Fraction) -> Upscaler | PacedUpscaler:
-    if job.pace is None:
+def _finish(job: Job, flow: "_Flow", watch: Callable[[Progress], None] | None) -> None:
+    """Let all frames through and check what was written; where that is stopped, keep what can be kept."""
+    sink = flow.sink
+    try:
+        flow.run(watch)
+        sink.close()
+        _check(sink)
+    except KeyboardInterrupt as stopped:
+        raise KeyboardInterrupt(_keep_part(sink, flow.progress.done)) from stopped
+    except SourceError as broken:
+        if job.live is None:
+            raise
+        raise SourceError(f"{broken}; {_keep_part(sink, flow.progress.done)}") from broken
+
+
+def _open_source(job: Job, stop: Event) -> PyAVSource | LiveSource | PlayedSource:
+    named = address(job.source)
+    if job.live is None:
+        if named is not None:
+            raise UsageError(f"{named} is live; add --live to keep up with it")
+        return PyAVSource(job.source)
+    if job.live.realtime:
+        if is_live(job.source):
+            raise UsageError(f"{job.source} has a pace of its own; --realtime is for files: use --live alone")
+        return PlayedSource(job.source, stop)
+    if Path(job.source).is_file():
+        raise UsageError(f"{job.source} is a file; add --realtime to play it at its own pace, or leave out --live")
+    return LiveSource(job.source, job.live.stall, stop) if is_live(job.source) else PyAVSource(job.source)
+
+
+def _open_upscaler(job: Job, scale: Fraction, video: Video) -> Upscaler | PacedUpscaler:
+    pace = job.pace
+    if job.live is not None and pace is None:
+        pace = Pace(deadline=1 / float(video.rate or 30))
+    if pace is None:
         return Upscaler(scale, model=job.model, engine=job.engine, threads=job.threads)
-    return PacedUpscaler(scale, job.pace, model=job.model, threads=job.threads)
+    return PacedUpscaler(scale, pace, model=job.model, threads=job.threads)
+
+
+def _plan_delivery(
+    job: Job, upscaler: Upscaler | PacedUpscaler, source: PyAVSource, large: Video, progress: Progress
+) -> Delivery | None:
+    """How frames are kept in time; None where nothing is said of time or quality."""
+    if isinstance(upscaler, Upscaler):
+        return None
+    if job.late is None and job.live is None:
+        check_possible(upscaler, source.video, large)
+    late = job.late or Late.DEGRADE
+    follows = isinstance(source, LiveSource) and source.follows
+    return Delivery(upscaler, source.video, large, late, progress.spending, job.live, follows)
+
+
+def _open_sink(job: Job, output: Path | str, large: Video, source: PyAVSource) -> PyAVSink:
+    target = address(output)
+    if target is not None:
+        return StreamSink(target, large, source, job.encoding)
+    return PyAVSink(Path(output), large, source, job.encoding, job.overwrite)
+
+
+def _check_output(job: Job, output: Path | str) -> None:
+    if address(output) is None:
+        check_output(Path(output), Path(job.source), job.overwrite)
 
 
 def default_output(job: Job, source: PyAVSource) -> Path:
     """Where the result goes if nothing is said: the source's stem with the scale behind it, in its folder."""
+    if is_live(job.source):
+        raise UsageError(f"name the output of the live input {job.source} with -o, e.g. -o out.mkv")
     suffix = holding_suffix(source, job.encoding, rotated=source.video.display_matrix is not None)
-    return job.source.with_name(f"{job.source.stem}_{label(job)}{suffix}")
+    return source.path.with_name(f"{source.path.stem}_{label(job)}{suffix}")
 
 
 def _check(sink: PyAVSink) -> None:
@@ -204,54 +245,71 @@ def label(job: Job) -> str:
     return f"{job.height}p" if job.scale is None else f"{float(job.scale):.4g}x"
 
 
-def _flow(
-    source: PyAVSource,
-    upscaler: Upscaler | PacedUpscaler,
-    sink: PyAVSink,
-    progress: Progress,
-    watch: Callable[[Progress], None] | None,
-) -> None:
-    """Everything from `source` to `sink`: decoding and upscaling on their own threads, encoding on this one."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flow:
+    """Everything from `source` to `sink`: decoding and upscaling on their own threads, encoding on the caller's."""
 
-    def upscaled(items: Generator[Frame | Copied, None, None]) -> Generator[Frame | Copied, None, None]:
+    source: PyAVSource
+    upscaler: Upscaler | PacedUpscaler
+    delivery: Delivery | None
+    reference: Reference | None
+    sink: PyAVSink
+    progress: Progress
+    stop: Event
+    """Set when the run ends, so that a source that waits for its time, or for its sender, does not go on waiting."""
+
+    def run(self, watch: Callable[[Progress], None] | None) -> None:
+        depth = DEPTH if self.delivery is None or self.delivery.live is None else LIVE_DEPTH
+        with closing(buffered(self._upscaled(buffered(self._decoded(), depth)), depth)) as items:
+            try:
+                for item in items:
+                    if isinstance(item, Frame):
+                        self._encode(item)
+                        if watch:
+                            watch(self.progress)
+                    else:
+                        self.sink.write(item)
+            finally:
+                self.stop.set()
+
+    def _decoded(self) -> Generator[Frame | Copied, None, None]:
+        items = self.source.items()
+        while True:
+            began = time.perf_counter()
+            item = next(items, None)
+            if item is None:
+                return
+            if isinstance(item, Frame):
+                self.progress.seconds["decode"].append(time.perf_counter() - began)
+                if self.delivery is not None:
+                    self.delivery.arrived(item)
+            yield item
+
+    def _upscaled(self, items: Generator[Frame | Copied, None, None]) -> Generator[Frame | Copied, None, None]:
         with closing(items):
             for item in items:
-                if isinstance(item, Frame):
-                    with _timed(progress, "upscale"):
-                        item = _upscaled(upscaler, item, sink.video, progress)
-                yield item
+                if isinstance(item, Copied):
+                    yield item
+                    continue
+                with _timed(self.progress, "upscale"):
+                    large = self._upscale(item)
+                if large is not None:
+                    yield large
 
-    with closing(_buffered(upscaled(_buffered(_decoded(source, progress))))) as items:
-        for item in items:
-            if not isinstance(item, Frame):
-                sink.write(item)
-                continue
-            with _timed(progress, "encode"):
-                sink.write(item)
-            progress.done += 1
-            if watch:
-                watch(progress)
+    def _upscale(self, frame: Frame) -> Frame | None:
+        if self.delivery is not None:
+            return self.delivery.make(frame)
+        assert isinstance(self.upscaler, Upscaler)
+        return self.upscaler.frame(frame, self.sink.video.width, self.sink.video.height)
 
-
-def _upscaled(upscaler: Upscaler | PacedUpscaler, frame: Frame, video: Video, progress: Progress) -> Frame:
-    if isinstance(upscaler, Upscaler):
-        return upscaler.frame(frame, video.width, video.height)
-    began = upscaler.clock()
-    large, spent = upscaler.frame(frame, video.width, video.height)
-    progress.spending.add(spent, upscaler.clock() - began)
-    return large
-
-
-def _decoded(source: PyAVSource, progress: Progress) -> Generator[Frame | Copied, None, None]:
-    items = source.items()
-    while True:
-        began = time.perf_counter()
-        item = next(items, None)
-        if item is None:
-            return
-        if isinstance(item, Frame):
-            progress.seconds["decode"].append(time.perf_counter() - began)
-        yield item
+    def _encode(self, frame: Frame) -> None:
+        if self.reference is not None:
+            self.reference.compare(frame)
+        with _timed(self.progress, "encode"):
+            self.sink.write(frame)
+        if self.delivery is not None:
+            self.delivery.written(frame)
+        self.progress.done += 1
 
 
 @contextmanager
@@ -259,55 +317,3 @@ def _timed(progress: Progress, stage: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
     progress.seconds[stage].append(time.perf_counter() - began)
-
-
-class _Failure:
-    """An error on its way from a worker to the thread that reads its results."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-_END = object()
-
-
-def _buffered(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
-    """The same items, made ahead on a thread of their own, which ends when this generator is closed."""
-    box: Queue = Queue(DEPTH)
-    stop = Event()
-
-    def put(item: object) -> None:
-        while not stop.is_set():
-            try:
-                return box.put(item, timeout=0.1)
-            except Full:
-                continue
-
-    def fill() -> None:
-        try:
-            with closing(items):
-                for item in items:
-                    put(item)
-                    if stop.is_set():
-                        return
-            put(_END)
-        except BaseException as error:  # handed to the reader, whatever it is
-            put(_Failure(error))
-
-    worker = Thread(target=fill, daemon=True)
-    worker.start()
-    try:
-        while (item := box.get()) is not _END:
-            if isinstance(item, _Failure):
-                raise item.error
-            yield item
-    finally:
-        stop.set()
-        worker.join()
-
-
-def _statistics(spent: array) -> dict[str, float]:
-    """Mean and percentiles, in milliseconds."""
-    times = np.array(spent) * 1000
-    p50, p95, p99 = np.percentile(times, (50, 95, 99)).tolist()
-    return {"mean": float(times.mean()), "p50": p50, "p95": p95, "p99": p99}

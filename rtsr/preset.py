@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from rtsr.deadline import Late
+from rtsr.duration import LONGEST, parse_duration
 from rtsr.errors import PresetError, UsageError
 from rtsr.scale import LARGEST, parse_scale
 
@@ -29,6 +31,18 @@ class Preset:
     """A network's name, as `rtsr models` lists it, its architecture, with or without the flavour, or a card's path."""
     engine: str | None = None
     """One of `ENGINES`."""
+    fps: float | None = None
+    """Frames per second, above 0 and at most 1000: none takes longer than its time. Excludes `deadline`, `quality`."""
+    deadline: float | None = None
+    """Seconds for a frame, decoded to upscaled; in TOML a text with a unit ("16.7ms"). Excludes `fps`, `quality`."""
+    quality: float | None = None
+    """Share of the network's full compute to spend, 0 to 1. Excludes `fps`, `deadline`."""
+    late: Late | None = None
+    """What becomes of frames that cannot be made in time: "degrade", "repeat" or "drop"."""
+    live: bool | None = None
+    """Whether the input's clock rules."""
+    latency: float | None = None
+    """Seconds after its time that a live frame may be upscaled; in TOML a text with a unit ("100ms")."""
     codec: str | None = None
     """Name of the video encoder, e.g. `libx264`."""
     crf: int | None = None
@@ -50,8 +64,23 @@ class Preset:
         options = self.encoder_options
         valid = options is None or (isinstance(options, dict) and all(isinstance(v, str) for v in options.values()))
         _check("encoder_options", valid, options, 'a table of texts such as preset = "fast"')
+        self._check_times()
         if self.scale is not None and self.height is not None:
             raise PresetError("scale and height exclude each other; keep one")
+
+    def _check_times(self) -> None:
+        _check("fps", self.fps is None or _is_number(self.fps, 1000), self.fps, "a number above 0, at most 1000")
+        for key in ("deadline", "latency"):
+            got = getattr(self, key)
+            valid = got is None or _is_number(got, LONGEST)
+            _check(key, valid, got, 'a duration above 0, at most an hour, with its unit, such as "16.7ms"')
+        valid = self.quality is None or self.quality == 0 or _is_number(self.quality, 1)
+        _check("quality", valid, self.quality, "a number from 0 to 1")
+        _check("late", self.late is None or self.late in tuple(Late), self.late, f"one of {', '.join(Late)}")
+        _check("live", self.live is None or isinstance(self.live, bool), self.live, "true or false")
+        said = [key for key in ("fps", "deadline", "quality") if getattr(self, key) is not None]
+        if len(said) > 1:
+            raise PresetError(f"{' and '.join(said)} exclude each other; keep one")
 
 
 def read_preset(path: Path) -> Preset:
@@ -64,8 +93,9 @@ def read_preset(path: Path) -> Preset:
             raise PresetError(f"unknown {', '.join(unknown)}; allowed: {', '.join(allowed)}")
         if "summary" not in raw:
             raise PresetError("summary is missing; add one line of text that says what the preset is for")
-        if "scale" in raw:
-            raw["scale"] = _ratio(raw["scale"])
+        for key, understand in UNDERSTOOD.items():
+            if key in raw:
+                raw[key] = understand(raw[key])
         return Preset(**raw)
     except OSError as cause:
         raise PresetError(f"cannot read the preset {path}: {cause.strerror}") from cause
@@ -83,6 +113,27 @@ def _ratio(value: object) -> object:
         return parse_scale(str(value))
     except UsageError:
         return value
+
+
+def _duration(value: object) -> object:
+    """Seconds; a number without a unit, or what is no duration, as text, for the preset to reject."""
+    try:
+        return parse_duration(value) if isinstance(value, str) else str(value)
+    except UsageError:
+        return value
+
+
+def _late(value: object) -> object:
+    return Late(value) if isinstance(value, str) and value in tuple(Late) else value
+
+
+UNDERSTOOD = {"scale": _ratio, "deadline": _duration, "latency": _duration, "late": _late}
+"""What turns a TOML value into the preset's; one that does not is left for the preset to reject."""
+
+
+def _is_number(value: object, most: float) -> bool:
+    """Whether `value` is a number above 0 and at most `most`."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most
 
 
 def _is_text(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -78,8 +79,7 @@ class PyAVSink:
         self._times = array("q")
         self._last_duration = 0
         self._closed = False
-        self.part = spare_name(path)
-        self._container = _create(self.part, path)
+        self._container = self._open()
         try:
             self._stream = self._add_video(source, encoding)
             self._copies = self._add_copies(source)
@@ -88,7 +88,7 @@ class PyAVSink:
             self._container.start_encoding()
         except (FFmpegError, OSError) as cause:
             self.abandon()
-            raise SinkError(f"cannot write {path}: {_reason(cause)}") from cause
+            raise SinkError(f"cannot write {self.name}: {_reason(cause)}") from cause
         except BaseException:
             self.abandon()
             raise
@@ -110,7 +110,7 @@ class PyAVSink:
                 item.packet.stream = self._copies[item.stream]
                 self._container.mux(item.packet)
         except (FFmpegError, OSError, ValueError) as cause:
-            raise SinkError(f"cannot write {self.path}: {_reason(cause)}") from cause
+            raise SinkError(f"cannot write {self.name}: {_reason(cause)}") from cause
 
     def close(self) -> None:
         """Encode what the encoder still holds and complete the file beside the final name."""
@@ -126,7 +126,7 @@ class PyAVSink:
             self._container.close()
             self._closed = True
         except (FFmpegError, OSError, ValueError) as cause:
-            raise SinkError(f"cannot write {self.path}: {_reason(cause)}") from cause
+            raise SinkError(f"cannot write {self.name}: {_reason(cause)}") from cause
 
     def check(self) -> None:
         """Read the completed file back; raise SinkError unless every frame's time, size and tags are as meant."""
@@ -150,7 +150,12 @@ class PyAVSink:
         if tags != meant:
             raise SinkError(f"{self.path} is not as meant: {tags} was written for {meant}; name it .mp4 or .mkv")
 
-    def finish(self, partial: bool = False) -> Path:
+    @property
+    def name(self) -> str:
+        """Of what is written to, for messages."""
+        return str(self.path)
+
+    def finish(self, partial: bool = False) -> Path | str:
         """Give the completed file its final name, or a `partial` one's, and return it.
 
         A file that came to be there meanwhile is replaced only where overwriting was allowed.
@@ -161,11 +166,18 @@ class PyAVSink:
     def abandon(self) -> None:
         """Remove what was not given a name; does nothing after `finish`."""
         try:
-            self._container.close()
-        except (FFmpegError, OSError, ValueError):
-            pass  # The file is thrown away: that its end cannot be written no longer matters.
+            self._abort()
         finally:
             self.part.unlink(missing_ok=True)
+
+    def _abort(self) -> None:
+        # What was written is thrown away: that its end cannot be written does not matter.
+        with suppress(FFmpegError, OSError, ValueError):
+            self._container.close()
+
+    def _open(self) -> OutputContainer:
+        self.part = spare_name(self.path)
+        return _create(self.part, self.path)
 
     def _add_video(self, source: PyAVSource, encoding: Encoding) -> VideoStream:
         video = self.video

@@ -41,12 +41,16 @@ class PyAVSource:
     not as it was. Raises SourceError for what cannot be opened, has no video, or ends before its time.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.container = _open(path)
+    threads = "AUTO"
+    """How FFmpeg decodes on several cores: whole frames, which come later for it, or slices."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.name = str(path)
+        self.container = self._open()
         try:
-            self._stream = _video_stream(self.container, path)
-            self._stream.thread_type = "AUTO"
+            self._stream = _video_stream(self.container, self.name)
+            self._stream.thread_type = self.threads
             rest = [stream for stream in self.container.streams if stream.index != self._stream.index]
             self.others = [stream for stream in rest if _copyable(stream)]
             self.notes = [f"{_name(stream)} was left out" for stream in rest if not _copyable(stream)]
@@ -55,7 +59,7 @@ class PyAVSource:
             self._decoded = self._decode()
             self._early: list[Copied] = []
             self._first = self._read_first()
-            self.video = _describe(self._stream, self._first, path)
+            self.video = _describe(self._stream, self._first, self.name)
             self.notes += _reductions(self._first)
         except BaseException:
             self.container.close()
@@ -84,12 +88,15 @@ class PyAVSource:
             yield item if isinstance(item, Copied) else self._frame(item, clock)
         self._check_complete()
 
+    def _open(self) -> InputContainer:
+        return _open(self.path)
+
     def _read_first(self) -> av.VideoFrame:
         for item in self._decoded:
             if not isinstance(item, Copied):
                 return item
             self._early.append(item)
-        raise SourceError(f"{self.path}: its video stream holds no pictures; record or export it again")
+        raise SourceError(f"{self.name}: its video stream holds no pictures; record or export it again")
 
     def _decode(self) -> Iterator[av.VideoFrame | Copied]:
         damaged = 0
@@ -109,14 +116,14 @@ class PyAVSource:
                 except InvalidDataError:
                     damaged += 1
         except FFmpegError as cause:
-            raise SourceError(f"{self.path}: reading failed ({cause.strerror}); is the file complete?") from cause
+            raise SourceError(f"{self.name}: reading failed ({cause.strerror}); is the file complete?") from cause
         if damaged:
             self.notes.append(f"{damaged} damaged video packets were left out, as a player would")
 
     def _frame(self, picture: av.VideoFrame, clock: "_Clock") -> Frame:
         if (picture.width, picture.height) != (self.video.width, self.video.height):
             raise SourceError(
-                f"{self.path}: the picture size changes from {self.video.width}x{self.video.height} to "
+                f"{self.name}: the picture size changes from {self.video.width}x{self.video.height} to "
                 f"{picture.width}x{picture.height}; split the file there and upscale the parts"
             )
         if picture.format.name not in PLANAR_420:
@@ -138,7 +145,7 @@ class PyAVSource:
             )
         if found < promised - max(0.5, 0.02 * promised):
             raise SourceError(
-                f"{self.path} is cut off: {found:.1f} of {promised:.1f} s can be read; copy it again, or keep "
+                f"{self.name} is cut off: {found:.1f} of {promised:.1f} s can be read; copy it again, or keep "
                 "what is there with: ffmpeg -i IN -c copy FIXED.mp4"
             )
 
@@ -186,7 +193,7 @@ def _open(path: Path) -> InputContainer:
     return container
 
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+def _video_stream(container: InputContainer, path: str) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             if stream.codec_context is None:
@@ -207,7 +214,7 @@ def _name(stream: Stream) -> str:
     return f"{kind} {stream.index}{codec}"
 
 
-def _describe(stream: VideoStream, first: av.VideoFrame, path: Path) -> Video:
+def _describe(stream: VideoStream, first: av.VideoFrame, path: str) -> Video:
     assert stream.time_base is not None
     code = int(first.colorspace)
     if code == UNSPECIFIED or first.format.is_rgb:

@@ -1,0 +1,174 @@
+"""The options of `rtsr upscale`, as the command line takes them, and the job that they and a preset describe."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtsr.deadline import Late
+from rtsr.delivery import Live
+from rtsr.duration import parse_duration
+from rtsr.engine import RESAMPLERS
+from rtsr.errors import UsageError
+from rtsr.paced import Pace
+from rtsr.pipeline import Job
+from rtsr.preset import Preset
+from rtsr.scale import parse_scale
+from rtsr.sink.pyav import DEFAULT_CRF, Encoding
+from rtsr.source.live import address
+
+Source = Annotated[
+    str, typer.Argument(metavar="IN", help="The video to upscale; with --live also udp://, rtsp://, a device or -.")
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o", "--output", help="Where to write; udp:// and - get MPEG-TS. Default: IN's name with _1.5x behind it."
+    ),
+]
+Scale = Annotated[str | None, typer.Option(help="How far: 1.5, 2, or anything above 1 up to 4.")]
+Height = Annotated[int | None, typer.Option(help="Instead of --scale: lines of the result, e.g. 1080.")]
+Size = Annotated[
+    str | None,
+    typer.Option(help="Instead of --scale: WIDTHxHEIGHT of the result; it still displays in the same proportions."),
+]
+Model = Annotated[str | None, typer.Option(help="Network; `rtsr models` lists them; or a card's path, mine/NAME.toml.")]
+Engine = Annotated[str | None, typer.Option(help="auto, onnx, bicubic, lanczos or fsr. Default: auto.")]
+Fps = Annotated[float | None, typer.Option(help="Spend no more on a frame than its time at this rate, e.g. 60.")]
+Deadline = Annotated[
+    str | None, typer.Option(help="Instead of --fps: time for a frame, decoded to upscaled, e.g. 16.7ms or 0.05s.")
+]
+Quality = Annotated[
+    float | None, typer.Option(help="Instead of a deadline: share of the network's full compute to spend, 0 to 1.")
+]
+LateFrames = Annotated[
+    Late | None, typer.Option("--late", help="What becomes of frames that cannot be made in time. Live: degrade.")
+]
+LiveInput = Annotated[bool | None, typer.Option("--live", help="The input's clock rules: keep up with it.")]
+Realtime = Annotated[bool, typer.Option("--realtime", help="With a file: play it at its own pace, as if live.")]
+Latency = Annotated[
+    str | None, typer.Option(help="Live: how long after its time a frame may be upscaled. Default: 200ms.")
+]
+Stall = Annotated[str | None, typer.Option(help="Live: end when nothing came for this long. Default: 10s.")]
+ReferenceVideo = Annotated[
+    Path | None, typer.Option(help="Video of the result's size: report the PSNR-Y against it, before encoding.")
+]
+Codec = Annotated[str | None, typer.Option(help="Encoder, e.g. libx265. Default: libx264.")]
+Crf = Annotated[int | None, typer.Option(help=f"Quality: lower is better and larger. Default for x264: {DEFAULT_CRF}.")]
+EncoderOption = Annotated[
+    list[str] | None, typer.Option(metavar="K=V", help="An option of the encoder, e.g. preset=slow. Repeatable.")
+]
+PresetName = Annotated[
+    str | None, typer.Option(help="Settings for a use; `rtsr presets` lists them. Other options go first.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Cores for the network. Default: all.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+ReportFile = Annotated[
+    Path | None, typer.Option(help="Write what was done, with times, to this .json file; it is replaced.")
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was said on the command line; None and False where nothing was."""
+
+    source: str
+    output: str | None
+    scale: str | None
+    height: int | None
+    size: str | None
+    model: str | None
+    engine: str | None
+    fps: float | None
+    deadline: str | None
+    quality: float | None
+    late: Late | None
+    live: bool | None
+    realtime: bool
+    latency: str | None
+    stall: str | None
+    reference: Path | None
+    codec: str | None
+    crf: int | None
+    encoder_option: list[str] | None
+    threads: int | None
+    overwrite: bool
+
+
+def as_job(wish: Wish, preset: Preset) -> Job:
+    """The job that `wish` describes, and `preset` where `wish` says nothing; raises UsageError."""
+    sized = wish.scale is not None or wish.height is not None or wish.size is not None
+    if not sized and preset.scale is None and preset.height is None:
+        raise UsageError("say how far to upscale: --scale 1.5, --height 1080 or --size 1920x1080")
+    pace, live = _pace(wish, preset), _live(wish, preset)
+    timed = live is not None or (pace is not None and pace.deadline is not None)
+    return Job(
+        source=wish.source if address(wish.source) else Path(wish.source),
+        output=wish.output if wish.output is None or address(wish.output) else Path(wish.output),
+        scale=parse_scale(wish.scale) if wish.scale else None if sized else preset.scale,
+        height=wish.height if sized else preset.height,
+        size=_parse_size(wish.size) if wish.size else None,
+        model=wish.model or (None if wish.engine in RESAMPLERS else preset.model),
+        engine=wish.engine or ("auto" if wish.model else preset.engine) or "auto",
+        pace=pace,
+        late=wish.late or (preset.late if timed else None),
+        live=live,
+        reference=wish.reference,
+        threads=wish.threads,
+        encoding=_encoding(wish, preset),
+        overwrite=wish.overwrite,
+    )
+
+
+def _pace(wish: Wish, preset: Preset) -> Pace | None:
+    """What may be spent on a frame; what is said replaces all that the preset says of it."""
+    deadline = None if wish.deadline is None else parse_duration(wish.deadline)
+    said = Pace.of(wish.fps, deadline, wish.quality)
+    if said is not None:
+        return said
+    if wish.engine in RESAMPLERS:  # They have no shares to spend.
+        return None
+    return Pace.of(preset.fps, preset.deadline, preset.quality)
+
+
+def _live(wish: Wish, preset: Preset) -> Live | None:
+    if not (wish.live or wish.realtime or preset.live):
+        if wish.latency or wish.stall:
+            raise UsageError("--latency and --stall are for live input; add --live")
+        return None
+    usual = Live()
+    return Live(
+        latency=parse_duration(wish.latency) if wish.latency else preset.latency or usual.latency,
+        stall=parse_duration(wish.stall) if wish.stall else usual.stall,
+        realtime=wish.realtime,
+    )
+
+
+def _encoding(wish: Wish, preset: Preset) -> Encoding:
+    # Quality and options of a preset are meant for its own encoder.
+    same_codec = wish.codec is None or wish.codec == (preset.codec or "libx264")
+    return Encoding(
+        codec=wish.codec or preset.codec or "libx264",
+        crf=preset.crf if wish.crf is None and same_codec else wish.crf,
+        options={
+            **(preset.encoder_options or {} if same_codec else {}),
+            **_parse_options(wish.encoder_option or []),
+        },
+    )
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text.lower())
+    if found is None:
+        raise UsageError(f"{text!r} is not a size; write it as 1920x1080")
+    return int(found[1]), int(found[2])
+
+
+def _parse_options(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair[1:]:
+            raise UsageError(f"{pair!r} is not an encoder option; write it as preset=slow")
+    return dict(pair.split("=", 1) for pair in pairs)

@@ -1,0 +1,42 @@
+"""What a run did, in words."""
+
+from rtsr.report import Report
+
+
+def summarise(report: Report) -> str:
+    """What `report` says: a line, and one more where a pace was set."""
+    times = ", ".join(f"{stage} {figures['p50']:.0f}" for stage, figures in report.stages.items() if figures)
+    (w, h), (big_w, big_h) = report.input_size, report.output_size
+    first = (
+        f"{report.output}: {report.frames} frames, {w}x{h} to {big_w}x{big_h} with {report.engine}, "
+        f"{report.seconds:.1f} s, {report.frames / report.seconds:.1f} fps; median ms a frame: {times}"
+    )
+    more = [*_spending(report.spending or {}), *_reference(report.reference or {})]
+    return "\n".join([first, f"  {'; '.join(more)}"] if more else [first])
+
+
+def _spending(spent: dict) -> list[str]:
+    if not spent:
+        return []
+    said = []
+    if "deadline_ms" in spent:
+        said.append(f"deadline {spent['deadline_ms']:.3g} ms, missed {spent['misses']} times")
+    if latency := spent.get("latency_ms"):
+        said.append(f"latency p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f}, at most {latency['max']:.0f} ms")
+    treated = [f"{count} {how}" for how, count in spent["frames"].items() if count and how != "made"]
+    said += [f"{', '.join(treated)} frames"] if treated else []
+    if tiles := sum(spent["tiles_per_exit"]):
+        shares = " ".join(f"{count / tiles:.0%}" for count in spent["tiles_per_exit"])
+        said.append(f"by exit, bicubic first: {shares}; {spent['tiles_reused'] / tiles:.0%} reused")
+    said.append(f"{spent['share_of_full_compute']:.0%} of full compute")
+    if (expected := spent["expected_psnr_db"]) is not None:
+        said.append(f"expected {expected:.1f} dB")
+    return said
+
+
+def _reference(compared: dict) -> list[str]:
+    if not compared:
+        return []
+    if "psnr_y_db" not in compared:
+        return ["no frame has its time in the reference"]
+    return [f"PSNR-Y {compared['psnr_y_db']:.2f} dB over {compared['frames']} frames of the reference"]

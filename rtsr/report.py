@@ -1,0 +1,49 @@
+"""What a job did."""
+
+from array import array
+from dataclasses import dataclass, field
+
+from rtsr.spending import Spending
+
+STAGES = ("decode", "upscale", "encode")
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a running job is; changed in place as it goes on."""
+
+    total: int
+    """Expected number of frames; 0 where unknown."""
+    done: int = 0
+    """Frames encoded."""
+    seconds: dict[str, array] = field(default_factory=lambda: {stage: array("f") for stage in STAGES})
+    """Wall time of every frame in every stage; a live input's decoding includes waiting for it."""
+    spending: Spending = field(default_factory=Spending)
+    """What frames got, where a pace is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a job did."""
+
+    source: str
+    output: str
+    engine: str
+    """Engine and network that ran."""
+    input_size: tuple[int, int]
+    """Width and height, as stored."""
+    output_size: tuple[int, int]
+    frames: int
+    """Frames written."""
+    seconds: float
+    """Wall time of the whole job."""
+    cpu_seconds: float
+    """Processor time of the whole process during the job."""
+    stages: dict[str, dict[str, float]]
+    """Milliseconds a frame per stage: mean, p50, p95, p99, max."""
+    notes: tuple[str, ...]
+    """What differs from the input beyond its size: streams left out, bits or chroma reduced, damaged packets."""
+    spending: dict[str, object] | None = None
+    """Where a pace is set: misses, tiles per exit and more; see `rtsr.spending.Spending.summary`."""
+    reference: dict[str, float | int] | None = None
+    """Where a reference is given: frames that were compared and their mean PSNR-Y before encoding."""

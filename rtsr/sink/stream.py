@@ -1,0 +1,57 @@
+"""Sends frames and sound as MPEG-TS to an address or to standard output, as they are encoded."""
+
+import sys
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+from av.error import FFmpegError
+
+from rtsr.errors import SinkError
+from rtsr.frame import Video
+from rtsr.sink.pyav import Encoding, PyAVSink
+from rtsr.source.pyav import PyAVSource
+
+STANDARD_OUTPUT = "-"
+
+
+class StreamSink(PyAVSink):
+    """As `PyAVSink`, to `target`: an address such as udp://HOST:PORT, or `-` for standard output.
+
+    What is sent cannot be read back, nor taken back.
+    """
+
+    def __init__(self, target: str, video: Video, source: PyAVSource, encoding: Encoding) -> None:
+        self.target = target
+        super().__init__(Path("stream.ts"), video, source, encoding)
+
+    @property
+    def name(self) -> str:
+        return "standard output" if self.target == STANDARD_OUTPUT else self.target
+
+    def check(self) -> None:
+        """Nothing can be read back."""
+
+    def finish(self, partial: bool = False) -> str:
+        """What it was sent to."""
+        return self.name
+
+    def abandon(self) -> None:
+        """Stop sending."""
+        self._abort()
+
+    def _open(self) -> OutputContainer:
+        try:
+            if self.target == STANDARD_OUTPUT:
+                return av.open(sys.stdout.buffer, "w", format="mpegts")
+            return av.open(_whole_packets(self.target), "w", format="mpegts")
+        except (FFmpegError, OSError, ValueError) as cause:
+            reason = getattr(cause, "strerror", None) or cause
+            raise SinkError(f"cannot send to {self.target}: {reason}; e.g. -o udp://127.0.0.1:5000") from cause
+
+
+def _whole_packets(target: str) -> str:
+    """`target`, told to put seven whole transport packets into a datagram, as receivers expect."""
+    if not target.startswith("udp:") or "pkt_size" in target:
+        return target
+    return f"{target}{'&' if '?' in target else '?'}pkt_size=1316"

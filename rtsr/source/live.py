@@ -1,0 +1,214 @@
+"""Sources whose clock rules: network streams, devices, pipes, and files that are played at their own pace."""
+
+import os
+import re
+import select
+import sys
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from stat import S_ISCHR, S_ISFIFO
+from threading import Event
+from typing import IO
+
+import av
+from av.container import InputContainer
+from av.error import ExitError, FFmpegError, ProtocolNotFoundError
+
+from rtsr.errors import SourceError, UsageError
+from rtsr.frame import Frame
+from rtsr.source.pyav import Copied, PyAVSource
+
+PROTOCOLS = ("udp", "rtp", "rtsp", "rtsps", "rtmp", "srt", "tcp")
+"""Network protocols that live streams come by."""
+PIPE = "-"
+"""Standard input."""
+
+
+def address(source: str | Path) -> str | None:
+    """`source` where it is the address of a stream or `PIPE`; None where it is a path."""
+    text = str(source) if isinstance(source, str) else ""
+    return text if text == PIPE or re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) else None
+
+
+def is_live(source: str | Path) -> bool:
+    """Whether `source` has a clock of its own: an address, a device or a pipe."""
+    if address(source) is not None:
+        return True
+    try:
+        mode = os.stat(source).st_mode
+    except (OSError, ValueError):
+        return False
+    return S_ISCHR(mode) or S_ISFIFO(mode)
+
+
+class LiveSource(PyAVSource):
+    """The video and sound of a live stream, from its first picture on, which gets the time 0.
+
+    `source` is an address (`udp://`, `rtsp://`, ...), `-` for standard input, a pipe or a device. The stream ends
+    where it stops for `stall` seconds, vanishes, or its clock jumps; `notes` say so. It ends, too, within `stall`
+    seconds of `stop` being set. Raises SourceError where nothing arrives at all, or the picture changes its size.
+    """
+
+    threads = "SLICE"
+
+    def __init__(self, source: str | Path, stall: float, stop: Event) -> None:
+        self._stall, self._stop = stall, stop
+        self.follows = address(source) not in (None, PIPE) or not _is_pipe(source)
+        """Whether frames arrive at the sender's pace, however quickly they are read."""
+        super().__init__(source)
+        self.video = replace(self.video, frames=0)
+
+    def items(self) -> Generator[Frame | Copied, None, None]:
+        """As `PyAVSource.items`, in time from the first picture on; sound from before it is left out."""
+        start, early = None, []
+        for item in super().items():
+            if start is None and isinstance(item, Copied):
+                early.append(item)
+                continue
+            if start is None:
+                assert isinstance(item, Frame)
+                start = item.pts
+                yield from self._since(start, early)
+            if isinstance(item, Frame):
+                yield replace(item, pts=item.pts - start)
+            else:
+                yield from self._since(start, [item])
+
+    def _since(self, start: int, copies: list[Copied]) -> Iterator[Copied]:
+        for copied in copies:
+            packet = copied.packet
+            if packet.pts is None or packet.time_base is None:
+                continue
+            shift = round(start * self.video.time_base / packet.time_base)
+            if packet.pts >= shift:
+                packet.pts -= shift
+                packet.dts = None if packet.dts is None else packet.dts - shift
+                yield copied
+
+    def _open(self) -> InputContainer:
+        try:
+            return self._open_stream()
+        except (TimeoutError, ExitError) as cause:
+            raise self._silent() from cause
+        except ProtocolNotFoundError as cause:
+            scheme = self.name.partition(":")[0]
+            raise SourceError(
+                f"{self.name}: PyAV's FFmpeg has no {scheme}; let a full one hand the stream on: "
+                f"ffmpeg -i {scheme}://... -c copy -f mpegts - | rtsr upscale - --live ..."
+            ) from cause
+        except (FFmpegError, OSError, ValueError) as cause:
+            reason = getattr(cause, "strerror", None) or cause
+            raise SourceError(f"{self.name} cannot be opened as a live stream ({reason}); does it play?") from cause
+
+    def _open_stream(self) -> InputContainer:
+        if self.name == PIPE:
+            if sys.stdin.isatty():
+                raise UsageError("nothing is piped in; e.g. ffmpeg -i ... -f nut - | rtsr upscale - --live ...")
+            return av.open(_Pipe(sys.stdin.buffer, self._stall, self._stop), "r")
+        if _is_pipe(self.name):
+            # Opened without waiting for somebody who writes: that nobody does must not hang.
+            pipe = os.fdopen(os.open(self.name, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)
+            return av.open(_Pipe(pipe, self._stall, self._stop), "r")
+        limits = (self._stall, self._stall)
+        if address(self.name) is None:
+            return av.open(self.name, format="v4l2", timeout=limits)
+        return av.open(self.name, timeout=limits, options=_network_options(self.name))
+
+    def _read_first(self) -> av.VideoFrame:
+        try:
+            return super()._read_first()
+        except SourceError as cause:
+            raise self._silent() from cause
+
+    def _silent(self) -> SourceError:
+        return SourceError(f"no picture arrived from {self.name} within {self._stall:g} s; is it being sent?")
+
+    def _decode(self) -> Iterator[av.VideoFrame | Copied]:
+        last = None
+        try:
+            for item in super()._decode():
+                now = _seconds(item)
+                if last is not None and now is not None:
+                    if now - last >= self._stall:
+                        what = "sound" if isinstance(item, Copied) else "clock"
+                        self._give_up(f"its {what} ran {now - last:.1f} s ahead of its pictures")
+                        return
+                    if now < last - 1 and not isinstance(item, Copied):
+                        self._give_up(f"its clock jumped back by {last - now:.1f} s")
+                        return
+                if now is not None and (last is None or not isinstance(item, Copied)):
+                    last = now
+                yield item
+        except (SourceError, OSError) as cause:
+            stalled = isinstance(cause, OSError) or isinstance(cause.__cause__, ExitError)
+            self._give_up(f"nothing arrived for {self._stall:g} s" if stalled else "it vanished")
+
+    def _give_up(self, why: str) -> None:
+        self.notes.append(f"{self.name} was ended: {why}")
+
+    def _check_complete(self) -> None:
+        """A live stream promises nothing."""
+
+
+class PlayedSource(PyAVSource):
+    """A file, played at its own pace; ends early where `stop` is set."""
+
+    follows = False
+
+    def __init__(self, path: str | Path, stop: Event) -> None:
+        self._stop = stop
+        super().__init__(path)
+
+    def items(self) -> Generator[Frame | Copied, None, None]:
+        """As `PyAVSource.items`, each frame not before its time."""
+        began = None
+        for item in super().items():
+            if isinstance(item, Frame):
+                at = float(item.pts * self.video.time_base)
+                began = time.monotonic() - at if began is None else began
+                if self._stop.wait(max(0.0, began + at - time.monotonic())):
+                    return
+            yield item
+
+
+class _Pipe:
+    """A pipe that av.open reads from without ever waiting for longer than `stall` seconds (not on Windows)."""
+
+    def __init__(self, file: IO[bytes], stall: float, stop: Event) -> None:
+        self._file, self._stall, self._stop = file, stall, stop
+
+    def read(self, size: int) -> bytes:
+        """Some bytes; none where the writer closed the pipe. Raises TimeoutError where nothing comes."""
+        waited_until = time.monotonic() + self._stall
+        while not self._stop.is_set():
+            ready, _, _ = select.select([self._file], [], [], 0.1)
+            if ready:
+                return os.read(self._file.fileno(), size)
+            if time.monotonic() > waited_until:
+                raise TimeoutError(f"nothing came for {self._stall:g} s")
+        return b""
+
+
+def _is_pipe(source: str | Path) -> bool:
+    if address(source) is not None:
+        return address(source) == PIPE
+    return S_ISFIFO(os.stat(source).st_mode)
+
+
+def _network_options(url: str) -> dict[str, str]:
+    """Short probing, so that the first frames do not wait; a full buffer loses packets, not the stream."""
+    scheme = url.partition(":")[0].lower()
+    if scheme not in PROTOCOLS:
+        raise UsageError(f"{url}: {scheme} is no protocol of live streams; known: {', '.join(PROTOCOLS)}")
+    probing = {"probesize": "1000000", "analyzeduration": "1000000"}
+    own = {"udp": {"overrun_nonfatal": "1"}, "rtsp": {"rtsp_transport": "tcp"}}.get(scheme, {})
+    return {**probing, **own}
+
+
+def _seconds(item: av.VideoFrame | Copied) -> float | None:
+    if isinstance(item, Copied):
+        packet = item.packet
+        return None if packet.pts is None or packet.time_base is None else float(packet.pts * packet.time_base)
+    return item.time
