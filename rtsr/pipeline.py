@@ -23,8 +23,10 @@ from rtsr.scale import LARGEST
 from rtsr.sink.names import check_output
 from rtsr.sink.pyav import Encoding, PyAVSink, holding_suffix
 from rtsr.sink.stream import StreamSink
+from rtsr.source.base import Copied, Source
 from rtsr.source.live import LiveSource, PlayedSource, address, is_live
-from rtsr.source.pyav import Copied, PyAVSource
+from rtsr.source.pyav import PyAVSource
+from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
 from rtsr.spending import in_milliseconds
 from rtsr.upscaler import Upscaler, target_size
 
@@ -139,8 +141,13 @@ def _finish(job: Job, flow: "_Flow", watch: Callable[[Progress], None] | None) -
         raise SourceError(f"{broken}; {_keep_part(sink, flow.progress.done)}") from broken
 
 
-def _open_source(job: Job, stop: Event) -> PyAVSource | LiveSource | PlayedSource:
+def _open_source(job: Job, stop: Event) -> Source:
     named = address(job.source)
+    script = named is None and Path(job.source).suffix.lower() == SCRIPT
+    if script and job.live is not None:
+        raise UsageError(f"{job.source} is a script, which has no clock; leave out --live and --realtime")
+    if script:
+        return VapourSynthSource(Path(job.source))
     if job.live is None:
         if named is not None:
             raise UsageError(f"{named} is live; add --live to keep up with it")
@@ -164,7 +171,7 @@ def _open_upscaler(job: Job, scale: Fraction, video: Video) -> Upscaler | PacedU
 
 
 def _plan_delivery(
-    job: Job, upscaler: Upscaler | PacedUpscaler, source: PyAVSource, large: Video, progress: Progress
+    job: Job, upscaler: Upscaler | PacedUpscaler, source: Source, large: Video, progress: Progress
 ) -> Delivery | None:
     """How frames are kept in time; None where nothing is said of time or quality."""
     if isinstance(upscaler, Upscaler):
@@ -176,7 +183,7 @@ def _plan_delivery(
     return Delivery(upscaler, source.video, large, late, progress.spending, job.live, follows)
 
 
-def _open_sink(job: Job, output: Path | str, large: Video, source: PyAVSource) -> PyAVSink:
+def _open_sink(job: Job, output: Path | str, large: Video, source: Source) -> PyAVSink:
     target = address(output)
     if target is not None:
         return StreamSink(target, large, source, job.encoding)
@@ -188,7 +195,7 @@ def _check_output(job: Job, output: Path | str) -> None:
         check_output(Path(output), Path(job.source), job.overwrite)
 
 
-def default_output(job: Job, source: PyAVSource) -> Path:
+def default_output(job: Job, source: Source) -> Path:
     """Where the result goes if nothing is said: the source's stem with the scale behind it, in its folder."""
     if is_live(job.source):
         raise UsageError(f"name the output of the live input {job.source} with -o, e.g. -o out.mkv")
@@ -249,7 +256,7 @@ def label(job: Job) -> str:
 class _Flow:
     """Everything from `source` to `sink`: decoding and upscaling on their own threads, encoding on the caller's."""
 
-    source: PyAVSource
+    source: Source
     upscaler: Upscaler | PacedUpscaler
     delivery: Delivery | None
     reference: Reference | None
