@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.machine import machine
-from rtsr.evaluate import pictures
+from rtsr.datasets import pictures
 from rtsr.models import build
 from rtsr.models.rlfn import ESA
 from rtsr.scale import parse_scale

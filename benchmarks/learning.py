@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from benchmarks.machine import machine
 from rtsr import resources
-from rtsr.evaluate import pictures
+from rtsr.datasets import pictures
 from rtsr.metrics import border, compare
 from rtsr.models import build
+from rtsr.models.smsr import SMSR
 from rtsr.train.crops import Crops, Example, load_examples
 from rtsr.train.loop import score, train
 from rtsr.train.objectives import Batch, objective_of
@@ -89,6 +90,17 @@ class Truth:
         batch = Batch(low, high, torch.full((len(low),), 1e-3))
         return round(float(objective_of(phase, model).loss(model.train(), batch, phase.steps)), 4)
 
+    @torch.inference_mode()
+    def kept(self, model: SMSR) -> float:
+        """The share of its convolutions' outputs that the masks keep, mean over the pictures."""
+        lows = [torch.from_numpy(low).permute(2, 0, 1)[None].float() / 255 for low, _ in self.images]
+        return round(float(np.mean([model.eval().kept(low).item() for low in lows])), 3)
+
+    def figures(self, phase: Recipe, model: nn.Module, when: str) -> dict[str, object]:
+        """What a row says of `model` before or after the phase."""
+        found: dict[str, object] = {f"psnr_{when}": self.psnr(model), f"loss_{when}": self.loss(phase, model)}
+        return found | ({f"kept_{when}": self.kept(model)} if isinstance(model, SMSR) else {})
+
 
 def patches(low: np.ndarray, high: np.ndarray, phase: Recipe) -> list[tuple[np.ndarray, np.ndarray]]:
     """Patches of a picture side by side, each with its truth."""
@@ -128,15 +140,13 @@ def learn(name: str, data: Path, short: Short, scratch: Path) -> list[dict]:
     truth, rows = Truth(images, border(recipe.scale)), []
     for phase in phases:
         start, checkpoint = start_of(phase, runs), runs / f"{phase.name}.pt"
-        before = begin(phase, start, "cpu").average
         row = {"phase": phase.objective, "steps": phase.steps, "start": phase.start if start else ""}
-        row |= {"psnr_before": truth.psnr(before), "loss_before": truth.loss(phase, before)}
+        row |= truth.figures(phase, begin(phase, start, "cpu").average, "before")
         began = time.perf_counter()
         train(phase, Crops(examples, phase), checkpoint, lambda _: "", lambda _: None, start=start)
         after = build(phase.arch, phase.scale)
         after.load_state_dict(trained_weights(checkpoint))
-        row |= {"psnr_after": truth.psnr(after), "loss_after": truth.loss(phase, after)}
-        row["seconds"] = round(time.perf_counter() - began, 1)
+        row |= {"seconds": round(time.perf_counter() - began, 1), **truth.figures(phase, after, "after")}
         rows.append(row)
         print(f"{name:34} " + "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
     return rows
@@ -157,7 +167,8 @@ def main() -> None:
         for name in options.only:
             known[name] = learn(name, options.data, short, Path(scratch))
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "results": known}, indent=1) + "\n")
+        where = {**machine(), "torch": torch.__version__, "threads": options.threads}
+        options.json.write_text(json.dumps({"machine": where, "results": known}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Nothing here waits or owns a clock: the clock is handed in, and read before ever
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import lcm
 from typing import ParamSpec, Protocol, TypeVar
 
 import cv2
@@ -112,7 +113,10 @@ class Refiner:
         now = self.clock()
         wanted = _allocate(state, costs, due_ns - now, reached)
         most = max(due_ns - now, SLICE * FLOOR_NS) / SLICE / (per_tile[-1] * self._overhead)
-        return self._finish(state, wanted, int(most) + 1, due_ns)
+        planes, spent = self._finish(state, wanted, int(most) + 1, due_ns)
+        if state.fresh.any() and not spent.macs:
+            self.costs.relax()
+        return planes, spent
 
     def share(self, frame: Frame, quality: float) -> tuple[Planes, Spent]:
         """The upscaled planes of `frame` for the share `quality`, 0 to 1, of the compute of its last exit."""
@@ -205,7 +209,7 @@ class Refiner:
     def _refine(self, state: _State, region: Region, target: int, due_ns: float) -> None:
         """Take `region` to the exit `target`, or as far as there is time."""
         rect = state.grid.rect_of(region)
-        seen = window(rect, self._halo, state.grid, self.card.size_multiple)
+        seen = window(rect, self._halo, state.grid, lcm(self.card.size_multiple, self.card.alignment))
         self._overhead += 0.02 * (seen.area / rect.area - self._overhead)
         rows, columns = seen.pixels
         features: tuple[Array, ...] = (np.ascontiguousarray(self._colours(state)[:, :, rows, columns]),)
@@ -266,7 +270,7 @@ def _tiles(planes: NDArray, chosen: NDArray[np.bool_]) -> NDArray:
 
 def _edge_scores(luma: NDArray[np.uint8], grid: Grid) -> NDArray[np.floating]:
     """Mean |Laplacian| of every tile of a luma plane, (rows, columns), as the blank test takes it."""
-    edges = cv2.convertScaleAbs(cv2.Laplacian(luma, cv2.CV_16S, ksize=3))
+    edges = cv2.convertScaleAbs(cv2.Laplacian(luma, cv2.CV_16S, ksize=3)).astype(np.uint8, copy=False)
     return window_sums(edges, grid) / grid.areas()
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from time import perf_counter_ns
+from typing import TypeVar
 
 import numpy as np
 
 from rtsr import canvas
 from rtsr.anytime import StagedEngine
-from rtsr.cubic import enlarge
+from rtsr.cubic import Planes, enlarge
 from rtsr.deadline import CostModel, Rate, fit_rate
 from rtsr.engine.base import Engine
 from rtsr.frame import Colour
@@ -17,6 +18,7 @@ SIDES = (48, 160)
 """Sides of the pictures that are timed, in input pixels; multiples of every network's size rule."""
 ROUNDS = 3
 
+Result = TypeVar("Result")
 Timings = dict[str, list[tuple[int, float]]]
 """Pixels and nanoseconds by stage."""
 
@@ -59,12 +61,12 @@ def _noise(side: int) -> np.ndarray:
     return np.random.default_rng(side).random((1, 3, side, side), np.float32)
 
 
-def _planes(side: int, engine: StagedEngine):
+def _planes(side: int, engine: StagedEngine) -> Planes:
     grey = np.zeros((side, side), np.uint8)
     return enlarge((grey, grey[::2, ::2], grey[::2, ::2]), engine.card.scale, True)
 
 
-def _timed(work: Callable[[], object]):
+def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
     began = perf_counter_ns()
     result = work()
     return result, float(perf_counter_ns() - began)

@@ -77,6 +77,8 @@ class Card:
     """Hash of the ONNX file, or of a folder's files (see `hash_of`), in hexadecimal; empty where there is none."""
     size_multiple: int = 1
     """Input height and width must be multiples of this."""
+    alignment: int = 1
+    """What is cut out of a frame must start at multiples of this, in input pixels, to equal the whole frame there."""
     radius: int = 0
     """How far an output pixel looks, in input pixels."""
     value_max: float = 1.0
@@ -100,14 +102,15 @@ class Card:
         _expect(
             self,
             name=str, arch=str, flavour=str, sha256=str, summary=str, training=str,
-            size_multiple=int, radius=int, parameters=int, value_max=(int, float), macs_per_pixel=(int, float),
+            size_multiple=int, alignment=int, radius=int, parameters=int,
+            value_max=(int, float), macs_per_pixel=(int, float),
         )  # fmt: skip
         if self.flavour not in ("capture", "photo", "none"):
             raise CardError(f"flavour is capture, photo or none, not {self.flavour!r}")
         if not 1 <= self.scale <= 8:
             raise CardError(f"scale {self.scale} is not between 1 and 8")
-        if self.size_multiple < 1 or self.radius < 0 or self.value_max <= 0:
-            raise CardError("size_multiple and value_max are positive, radius is not negative")
+        if min(self.size_multiple, self.alignment) < 1 or self.radius < 0 or self.value_max <= 0:
+            raise CardError("size_multiple, alignment and value_max are positive, radius is not negative")
 
     def output_side(self, side: int) -> int:
         """The output side of an input side that is a multiple of `size_multiple`."""

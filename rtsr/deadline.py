@@ -59,6 +59,11 @@ class CostModel:
         self.deviation += weight * (0.25 if off > self.deviation else 0.06) * (off - self.deviation)
         self.slowness += weight * (0.25 if found > self.slowness else 0.1) * (found - self.slowness)
 
+    def relax(self) -> None:
+        """Nothing ran, for want of time: believe a little more in a quiet machine, so that it is tried again."""
+        self.slowness += 0.01 * (min(self.slowness, 1.0) - self.slowness)
+        self.deviation *= 0.99
+
 
 def fit_rate(pixels: Sequence[int], took_ns: Sequence[float]) -> Rate:
     """The line through the cheapest measurement of a few pixels and that of many."""

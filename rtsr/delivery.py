@@ -24,8 +24,9 @@ class Live:
 class Delivery:
     """Upscales the frames of `source` with `upscaler` to the size of `large`, in time, and counts in `spending`.
 
-    Without `live`, every frame has the pace's time from when it is taken. With it, frames are due at their
-    timestamps plus a latency; `follows` says that they arrive at their sender's pace. Each method is for one
+    Without `live`, every frame has `deadline` seconds from when it is taken, or where that is None all the time that
+    it wants. With it, frames are due at their timestamps plus a latency, and get no more than `deadline`; `follows`
+    says that they arrive at their sender's pace. Each method is for one
     thread: `arrived` is called by the one that decodes, `make` by the one that upscales, `written` by the one that
     encodes.
     """
@@ -35,6 +36,7 @@ class Delivery:
         upscaler: PacedUpscaler,
         source: Video,
         large: Video,
+        deadline: float | None,
         late: Late,
         spending: Spending,
         live: Live | None = None,
@@ -43,7 +45,7 @@ class Delivery:
         self.upscaler, self.late, self.spending, self.live, self.follows = upscaler, late, spending, live, follows
         self._base = source.time_base
         self._size = large.width, large.height
-        self.deadline = deadline = upscaler.pace.deadline
+        self.deadline = deadline
         self._budget_ns = float("inf") if deadline is None else 1e9 * deadline
         self._clock: LiveClock | None = None
         self._last: Frame | None = None
@@ -66,7 +68,7 @@ class Delivery:
         how = treat(self.late, now, due_ns, self.least.ns, hopeless_ns)
         if self._last is None and how in (Treatment.REPEAT, Treatment.DROP):
             how = Treatment.INTERPOLATE
-        large = self._made(how, frame, until_ns)
+        large, how = self._made(how, frame, until_ns)
         self.spending.count(how, self.upscaler.clock() - due_ns)
         self._last = large or self._last
         return large
@@ -85,29 +87,27 @@ class Delivery:
         until_ns = self._clock.target_ns(pts_s, now, self._budget_ns)
         return self._clock.due_ns(pts_s), until_ns, self._clock.latency_ns
 
-    def _made(self, how: Treatment, frame: Frame, until_ns: float) -> Frame | None:
+    def _made(self, how: Treatment, frame: Frame, until_ns: float) -> tuple[Frame | None, Treatment]:
+        """What becomes of `frame`, and how it was made in the end: refined where a network did any of it."""
         if how is Treatment.REFINE:
             large, spent = self.upscaler.frame(frame, *self._size, until_ns)
             self.spending.add(spent)
             if spent.begin_ns == spent.begin_ns:  # Not a number where nothing was to be interpolated.
                 self.least.observe(spent.begin_ns)
-            return large
+            return large, how if spent.tiles[1:].any() else Treatment.INTERPOLATE
         self.least.fade()
         if how is Treatment.INTERPOLATE:
-            return self.upscaler.interpolate(frame, *self._size)
+            return self.upscaler.interpolate(frame, *self._size), how
         if how is Treatment.DROP or self._last is None:
-            return None
-        return replace(self._last, pts=frame.pts, duration=frame.duration)
+            return None, Treatment.DROP
+        return replace(self._last, pts=frame.pts, duration=frame.duration), how
 
     def _seconds(self, frame: Frame) -> float:
         return float(frame.pts * self._base)
 
 
-def check_possible(upscaler: PacedUpscaler, source: Video, large: Video) -> None:
-    """Raise UsageError where no frame of `source` can get anything from the network within the deadline here."""
-    deadline = upscaler.pace.deadline
-    if deadline is None:
-        return
+def check_possible(upscaler: PacedUpscaler, source: Video, large: Video, deadline: float) -> None:
+    """Raise UsageError where no frame of `source` gets anything from the network within `deadline` seconds here."""
     least = upscaler.minimum(source, large.width, large.height)
     if least.seconds > deadline:
         raise UsageError(

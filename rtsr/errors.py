@@ -44,6 +44,10 @@ class TrainError(RtsrError):
     """A recipe, its data or its checkpoint cannot be used."""
 
 
+class ImportFailed(RtsrError):
+    """A foreign network's file cannot be read, or is not what it was said to be."""
+
+
 class MissingDependency(RtsrError):
     """An optional package is not installed; the message holds the line that installs it."""
 

@@ -34,6 +34,8 @@ DEPTH = 6
 """Frames and packets that may wait between two stages."""
 LIVE_DEPTH = 4
 """The same for a live input: what waits is late."""
+USUAL_DEADLINE = 1 / 30
+"""Seconds for a frame of a live input that does not say its rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
         _check_output(job, job.output)
     stop = Event()
     with ExitStack() as opened:
+        # Timing networks takes a moment, in which a live input would pile up.
+        early = job.scale if job.live is not None else None
+        upscaler = opened.enter_context(_open_upscaler(job, early)) if early else None
         source = opened.enter_context(_open_source(job, stop))
         video = source.video
         scale, width, height = plan(job, video)
@@ -105,7 +110,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
         _check_output(job, output)
         large, progress = video.resized(width, height), Progress(video.frames)
         reference = opened.enter_context(Reference(job.reference, large)) if job.reference else None
-        upscaler = opened.enter_context(_open_upscaler(job, scale, video))
+        upscaler = upscaler or opened.enter_context(_open_upscaler(job, scale))
         delivery = _plan_delivery(job, upscaler, source, large, progress)
         sink = opened.enter_context(_open_sink(job, output, large, source))
         flow = _Flow(source, upscaler, delivery, reference, sink, progress, stop)
@@ -161,12 +166,11 @@ def _open_source(job: Job, stop: Event) -> Source:
     return LiveSource(job.source, job.live.stall, stop) if is_live(job.source) else PyAVSource(job.source)
 
 
-def _open_upscaler(job: Job, scale: Fraction, video: Video) -> Upscaler | PacedUpscaler:
-    pace = job.pace
-    if job.live is not None and pace is None:
-        pace = Pace(deadline=1 / float(video.rate or 30))
-    if pace is None:
+def _open_upscaler(job: Job, scale: Fraction) -> Upscaler | PacedUpscaler:
+    if job.pace is None and job.live is None:
         return Upscaler(scale, model=job.model, engine=job.engine, threads=job.threads)
+    # With live input, every frame gets a time of its own.
+    pace = job.pace or Pace(deadline=USUAL_DEADLINE)
     return PacedUpscaler(scale, pace, model=job.model, threads=job.threads)
 
 
@@ -176,11 +180,14 @@ def _plan_delivery(
     """How frames are kept in time; None where nothing is said of time or quality."""
     if isinstance(upscaler, Upscaler):
         return None
-    if job.late is None and job.live is None:
-        check_possible(upscaler, source.video, large)
+    rate = source.video.rate
+    usual = None if job.live is None else 1 / float(rate) if rate else USUAL_DEADLINE
+    deadline = usual if job.pace is None else job.pace.deadline
+    if deadline is not None and job.late is None and job.live is None:
+        check_possible(upscaler, source.video, large, deadline)
     late = job.late or Late.DEGRADE
     follows = isinstance(source, LiveSource) and source.follows
-    return Delivery(upscaler, source.video, large, late, progress.spending, job.live, follows)
+    return Delivery(upscaler, source.video, large, deadline, late, progress.spending, job.live, follows)
 
 
 def _open_sink(job: Job, output: Path | str, large: Video, source: Source) -> PyAVSink:

@@ -74,7 +74,7 @@ class Preset:
             got = getattr(self, key)
             valid = got is None or _is_number(got, LONGEST)
             _check(key, valid, got, 'a duration above 0, at most an hour, with its unit, such as "16.7ms"')
-        valid = self.quality is None or self.quality == 0 or _is_number(self.quality, 1)
+        valid = self.quality is None or _is_number(self.quality, 1) or (self.quality == 0 and self.quality is not False)
         _check("quality", valid, self.quality, "a number from 0 to 1")
         _check("late", self.late is None or self.late in tuple(Late), self.late, f"one of {', '.join(Late)}")
         _check("live", self.live is None or isinstance(self.live, bool), self.live, "true or false")

@@ -125,9 +125,9 @@ def changed(
 
 def window_sums(
     plane: NDArray[np.uint8], grid: Grid, halo: int = 0, factors: tuple[int, int] = (1, 1)
-) -> NDArray[np.int32]:
+) -> NDArray[np.integer]:
     """Sum of `plane` over every tile with `halo` around it, (rows, columns), from one summed-area table."""
-    table = cv2.integral(plane)
+    table = cv2.integral(plane).astype(np.int32, copy=False)
     starts, ends = [], []
     for side, limit, factor in zip((grid.height, grid.width), plane.shape, factors, strict=True):
         first = np.arange(0, side, grid.side)

@@ -189,7 +189,7 @@ def _mean_of_finite(values: np.ndarray) -> float:
 
 def _check(etas: Sequence[float], gamma: float) -> None:
     if not etas or not all(math.isfinite(number) and number >= 0 for number in (gamma, *etas)):
-        raise UsageError("eta and gamma are not negative")
+        raise UsageError("eta and gamma are finite and not negative")
     if len(etas) > MOST_POINTS:
         raise UsageError(f"at most {MOST_POINTS} etas at once, not {len(etas)}")
 

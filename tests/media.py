@@ -75,13 +75,15 @@ def make_video(
     sample_aspect: Fraction | None = None,
     title: str | None = None,
     still: bool = False,
+    keyframes: int | None = None,
 ) -> Path:
     """Write a video of `frames` pictures (see `picture`) to `path`, and return the path.
 
     `pts` are timestamps in 1/90000 s for a variable frame rate, one per frame; they replace `rate`.
     `rotation` is in degrees, counter-clockwise. `matrix` is a key of `MATRICES`, None leaves colour untagged.
     `still` shows the first picture for the whole video. Odd sizes need a codec that takes them: `ffv1` or
-    `mpeg4` for 4:2:0, in Matroska; libx264 with `yuv444p`.
+    `mpeg4` for 4:2:0, in Matroska; libx264 with `yuv444p`. `keyframes` counts the frames from one to the next;
+    by default the encoder chooses.
     """
     base = FINE if pts is not None else 1 / Fraction(rate)
     times = list(pts) if pts is not None else list(range(frames))
@@ -95,6 +97,8 @@ def make_video(
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
         stream.time_base = base
+        if keyframes is not None:
+            stream.codec_context.gop_size = keyframes
         context = stream.codec_context
         context.time_base = base
         if sample_aspect is not None:

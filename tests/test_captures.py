@@ -1,4 +1,4 @@
-"""Shipped networks on real captures, against frames rendered natively at the larger size, where both show the same."""
+"""Shipped networks on real captures, against frames rendered natively at the larger size."""
 
 from itertools import islice
 from pathlib import Path
@@ -26,12 +26,15 @@ def rgb(frame: Frame) -> np.ndarray:
 @pytest.mark.parametrize(("capture", "scale"), [("stk_lighthouse_720p30", "1.5"), ("stk_lighthouse_540p30", "2")])
 def test_the_default_network_beats_bicubic_on_game_captures(shared: Path, capture: str, scale: str) -> None:
     clips = shared / "data" / "clips"
-    gains = []
+    gains, fitting = [], []
     with Upscaler(scale) as network, Upscaler(scale, engine="bicubic") as bicubic:
         for low, high in zip(
             frames(clips / f"{capture}.mp4"), frames(clips / "stk_lighthouse_1080p30_ref.mp4"), strict=True
         ):
             fits = ~misplaced(rgb(low), rgb(high))
             ours, theirs = (up.frame(low, 1920, 1080).y for up in (network, bicubic))
-            gains.append(psnr(ours[fits], high.y[fits]) - psnr(theirs[fits], high.y[fits]))
-    assert np.mean(gains) > 0.05 and min(gains) > 0
+            gains.append(psnr(ours, high.y) - psnr(theirs, high.y))
+            fitting.append(psnr(ours[fits], high.y[fits]) - psnr(theirs[fits], high.y[fits]))
+    assert np.mean(gains) > 0
+    # Where both renders show the same; icons lie elsewhere in the other, and a network must not learn to move them.
+    assert np.mean(fitting) > 0.1 and min(fitting) > 0

@@ -13,7 +13,7 @@ from rtsr.deadline import Late, Treatment
 from rtsr.delivery import Delivery, Live, check_possible
 from rtsr.errors import UsageError
 from rtsr.frame import Colour, Frame, Video
-from rtsr.paced import Minimum, Pace
+from rtsr.paced import Minimum
 from rtsr.spending import Spending
 
 MS = 1e6
@@ -24,8 +24,7 @@ LARGE = SMALL.resized(16, 16)
 class Scripted:
     """Takes 5 ms to interpolate and up to 30 ms to refine, times what the machine's load is; repeats pixels."""
 
-    def __init__(self, pace: Pace) -> None:
-        self.pace = pace
+    def __init__(self) -> None:
         self.now, self.load = 0.0, 1.0
 
     def clock(self) -> float:
@@ -55,8 +54,8 @@ def frame(number: int, pts: int) -> Frame:
 
 
 def deliver(deadline_ms: float, late: Late, live: Live | None = None, follows: bool = False) -> Delivery:
-    upscaler = Scripted(Pace(deadline=deadline_ms / 1000))
-    return Delivery(upscaler, SMALL, LARGE, late, Spending(), live, follows)  # type: ignore[arg-type]
+    upscaler, deadline = Scripted(), deadline_ms / 1000
+    return Delivery(upscaler, SMALL, LARGE, deadline, late, Spending(), live, follows)  # type: ignore[arg-type]
 
 
 def test_with_time_enough_frames_are_refined() -> None:
@@ -128,7 +127,7 @@ def test_every_frame_of_thousands_of_live_ones_is_accounted_for(block: int) -> N
 
 
 def test_a_deadline_that_nothing_meets_is_refused_with_what_can_be_done() -> None:
-    possible, not_possible = Scripted(Pace(deadline=0.008)), Scripted(Pace(deadline=0.006))
-    check_possible(possible, SMALL, LARGE)  # type: ignore[arg-type]
+    upscaler = Scripted()
+    check_possible(upscaler, SMALL, LARGE, 0.008)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"6 ms is too little .* 5\.0 ms.* 2\.0 ms more; .*--deadline 7ms .*--late"):
-        check_possible(not_possible, SMALL, LARGE)  # type: ignore[arg-type]
+        check_possible(upscaler, SMALL, LARGE, 0.006)  # type: ignore[arg-type]

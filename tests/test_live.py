@@ -71,12 +71,12 @@ def fifo(path: Path, data: bytes, hold: float = 0.0) -> Iterator[Path]:
 
 
 def test_a_network_stream_that_stops(tmp_path: Path) -> None:
-    clip = make_video(tmp_path / "clip.mp4", frames=120, rate=30)
+    clip = make_video(tmp_path / "clip.mp4", frames=180, rate=30, keyframes=10)
     address = f"udp://127.0.0.1:{free_port()}"
     with sending(clip, address):
         report = upscale(address, tmp_path / "out.mkv")
     assert_accounted(report)
-    assert any(f"{address} was ended: nothing arrived for 1.5 s" in note for note in report.notes)
+    assert any(f"{address} was ended: no picture arrived for 1.5 s" in note for note in report.notes)
     after = probe(tmp_path / "out.mkv")
     assert after.size == (128, 96) and after.seconds[0] == pytest.approx(0, abs=0.001)
     assert after.audio_codecs == ("aac",) and after.audio_packets > 0
@@ -93,13 +93,39 @@ def test_a_pipe_that_is_closed(tmp_path: Path, late: str) -> None:
     assert report.notes == ()
 
 
+def test_pictures_that_are_missing_are_said_to_be(tmp_path: Path) -> None:
+    times = [3000 * i + (27000 if i >= 20 else 0) + (54000 if i >= 30 else 0) for i in range(40)]
+    data = as_transport_stream(make_video(tmp_path / "clip.mp4", frames=40, pts=times, audio=False))
+    with fifo(tmp_path / "pipe", data) as pipe:
+        report = upscale(pipe, tmp_path / "out.mkv")
+    assert_accounted(report, decoded=40)
+    assert any("2 gaps of 1.0 s in all were in" in note for note in report.notes)
+
+
+def test_a_clock_that_jumps_ends_the_stream(tmp_path: Path) -> None:
+    times = [3000 * i + (900_000 if i >= 20 else 0) for i in range(40)]
+    data = as_transport_stream(make_video(tmp_path / "clip.mp4", frames=40, pts=times, audio=False))
+    with fifo(tmp_path / "pipe", data) as pipe:
+        report = upscale(pipe, tmp_path / "out.mkv")
+    assert_accounted(report, decoded=20)
+    assert any("its clock jumped by 10.0 s" in note for note in report.notes)
+
+
+def test_pictures_that_cannot_be_decoded_do_not_hang(tmp_path: Path) -> None:
+    """A stream that one joins behind its only keyframe."""
+    clip = make_video(tmp_path / "clip.mp4", frames=60, audio=False)
+    data = as_transport_stream(clip)
+    with fifo(tmp_path / "pipe", data[188 * 60 :], hold=30) as pipe, pytest.raises(SourceError, match="no picture"):
+        upscale(pipe, tmp_path / "out.mkv", live=Live(stall=1))
+
+
 def test_a_pipe_that_is_held_open_but_silent(tmp_path: Path) -> None:
     data = as_transport_stream(make_video(tmp_path / "clip.mp4", frames=60, audio=False))
     with fifo(tmp_path / "pipe", data, hold=30) as pipe:
         report = upscale(pipe, tmp_path / "out.mkv", live=Live(stall=1))
     # The demuxer holds the last picture back until it sees the next.
     assert_accounted(report)
-    assert any("was ended: nothing arrived for 1 s" in note for note in report.notes)
+    assert any("was ended: no picture arrived for 1 s" in note for note in report.notes)
 
 
 def test_standard_input_to_standard_output(tmp_path: Path) -> None:

@@ -6,12 +6,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from rtsr.engine import open_engine
 from rtsr.engine.exits import OneExit, every_exit
 from rtsr.engine.fake import FakeStagedEngine
 from rtsr.engine.resample import steep_bicubic
 from rtsr.errors import UsageError
 from rtsr.evaluate import upscale
 from rtsr.patches import BATCH, examine
+from rtsr.tiles import merge, split
+from tests.networks import exported
 
 X2, X15 = Fraction(2), Fraction(3, 2)
 
@@ -90,6 +93,20 @@ def test_patches_are_of_the_side_that_the_estimator_wants(low):
     patches = examine(engine, low, upscale(engine, low))
     assert {(tile.w, tile.h) for tile in patches.tiles} == {(16, 16)}
     assert [tile.x for tile in patches.tiles[:3]] == [0, 14, 28]
+
+
+@pytest.mark.parametrize("scale", [X2, X15])
+def test_a_network_in_stages(networks, scale):
+    network = exported("enaf-quicksrnet-medium", scale, networks)
+    engine = open_engine(network.card, network.path, threads=1)
+    low = noise(60, 88)
+    patches = examine(engine, low, noise(int(60 * scale), int(88 * scale)))
+    assert len(patches.tiles) == 6
+    planes = split(low.transpose(2, 0, 1), patches.tiles).astype(np.float32) / 255
+    np.testing.assert_allclose(patches.estimates, engine.estimate(planes), rtol=1e-4, atol=1e-4)
+    for k in (1, 2, 3):
+        whole = merge(engine.exit(k, planes), patches.tiles, scale).transpose(1, 2, 0) * 255
+        assert np.abs(patches.merged(np.full(6, k)) - whole).max() < 0.6  # rounded, from half precision
 
 
 def test_needs_an_estimator(low):

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from rtsr.deadline import Late
 from rtsr.engine import RESAMPLERS
 from rtsr.errors import PresetError
 from rtsr.preset import ENGINES, Preset, read_preset
-from rtsr.resources import preset_names, preset_path
+from rtsr.resources import folder, preset_names, preset_path
 
 
 def write(folder: Path, text: str) -> Path:
@@ -30,6 +31,10 @@ def test_every_key_is_read(tmp_path):
         scale = "3/2"
         model = "quicksrnet-small"
         engine = "onnx"
+        fps = 59.94
+        late = "repeat"
+        live = true
+        latency = "0.1s"
         codec = "libx264"
         crf = 20
         [encoder_options]
@@ -40,11 +45,17 @@ def test_every_key_is_read(tmp_path):
         scale=Fraction(3, 2),
         model="quicksrnet-small",
         engine="onnx",
+        fps=59.94,
+        late=Late.REPEAT,
+        live=True,
+        latency=0.1,
         codec="libx264",
         crf=20,
         encoder_options={"preset": "veryfast"},
     )
     assert read_preset(write(tmp_path, 'summary = "a"\nheight = 1080')).height == 1080
+    assert read_preset(write(tmp_path, 'summary = "a"\ndeadline = "20ms"')).deadline == 0.02
+    assert read_preset(write(tmp_path, 'summary = "a"\nquality = 0')).quality == 0
 
 
 @pytest.mark.parametrize(
@@ -79,6 +90,20 @@ def test_unknown_key_is_named_with_all_allowed_ones(tmp_path):
         ('model = " "', "text"),
         ('engine = "cuda"', "one of " + ", ".join(ENGINES)),
         ('engine = ["onnx"]', "one of "),
+        ("fps = 0", "above 0, at most 1000, not 0"),
+        ("fps = true", "a number"),
+        ('fps = "60"', "a number"),
+        ("deadline = 16.7", "with its unit, such as \"16.7ms\", not '16.7'"),
+        ('deadline = "-5ms"', "with its unit"),
+        ('deadline = "2h"', "with its unit"),
+        ("deadline = nan", "with its unit"),
+        ('latency = "0s"', "above 0, at most an hour"),
+        ("quality = 1.1", "from 0 to 1, not 1.1"),
+        ("quality = -0.1", "from 0 to 1"),
+        ("quality = false", "from 0 to 1"),
+        ('late = "never"', "one of degrade, repeat, drop, not 'never'"),
+        ("late = 1", "one of degrade, repeat, drop"),
+        ("live = 1", "true or false"),
         ("codec = true", "text"),
         ("crf = 64", "0 to 63, not 64"),
         ("crf = -1", "0 to 63"),
@@ -105,6 +130,32 @@ def test_scale_is_checked_without_a_file_too(scale):
 def test_scale_and_height_exclude_each_other():
     with pytest.raises(PresetError, match="scale and height exclude each other"):
         Preset("a", scale=Fraction(2), height=1080)
+
+
+def test_one_pace_only():
+    with pytest.raises(PresetError, match="fps and quality exclude each other; keep one"):
+        Preset("a", fps=60, quality=0.5)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_shipped_presets_name_networks_that_there_are_or_that_a_recipe_makes(name):
+    model = read_preset(preset_path(name)).model
+    folders = folder("engines"), folder("recipes")
+    made = [path.stem for place in folders for path in place.glob("*.toml")]
+    assert {"x1.5", "x2"} <= {stem.removeprefix(f"{model}-").split("-")[0] for stem in made if "-capture" in stem}
+
+
+def test_shipped_presets_cover_the_uses():
+    found = {name: read_preset(preset_path(name)) for name in preset_names()}
+    assert {name for name, preset in found.items() if preset.fps or preset.deadline} == {
+        "menus-2d",
+        "mobile-540p-to-1080p",
+        "mobile-720p-to-1080p",
+    }
+    assert found["live-low-latency"].live and found["live-low-latency"].latency == 0.1
+    assert found["battery-saver"].quality is not None
+    archive = found["archive"]
+    assert (archive.fps, archive.deadline, archive.quality, archive.live) == (None, None, None, None)
 
 
 def test_summary_is_required(tmp_path):

@@ -1,4 +1,4 @@
-"""`rtsr export`: a training checkpoint in, an ONNX file and its card out."""
+"""`rtsr export`: a training checkpoint in, a network and its card out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from rtsr.cli.app import app
 from rtsr.errors import need
+from rtsr.resources import Network
 
 
 @app.command("export")
@@ -20,12 +21,11 @@ def export_command(
 
     Example: `rtsr export runs/quicksrnet-small-x2-photo.pt --recipe recipes/quicksrnet-small-x2-photo.toml`
     """
-    for module in ("torch", "onnx", "tomli_w"):
+    for module in ("torch", "onnx", "onnxscript", "tomli_w"):
         need(module, "train")
     from rtsr.export import export_checkpoint
     from rtsr.train.recipe import read_recipe
 
     card = export_checkpoint(checkpoint, read_recipe(recipe), folder, name)
-    print(
-        f"{folder / card.name}.onnx: {card.summary}; {card.parameters} parameters, {card.macs_per_pixel:g} MACs/pixel"
-    )
+    path = Network(card, folder / f"{card.name}.toml").path
+    print(f"{path}: {card.summary}; {card.parameters} parameters, {card.macs_per_pixel:g} MACs/pixel")

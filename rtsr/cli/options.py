@@ -14,7 +14,7 @@ from rtsr.engine import RESAMPLERS
 from rtsr.errors import UsageError
 from rtsr.paced import Pace
 from rtsr.pipeline import Job
-from rtsr.preset import Preset
+from rtsr.preset import ENGINES, Preset
 from rtsr.scale import parse_scale
 from rtsr.sink.pyav import DEFAULT_CRF, Encoding
 from rtsr.source.live import address
@@ -35,7 +35,7 @@ Size = Annotated[
     typer.Option(help="Instead of --scale: WIDTHxHEIGHT of the result; it still displays in the same proportions."),
 ]
 Model = Annotated[str | None, typer.Option(help="Network; `rtsr models` lists them; or a card's path, mine/NAME.toml.")]
-Engine = Annotated[str | None, typer.Option(help="auto, onnx, bicubic, lanczos or fsr. Default: auto.")]
+Engine = Annotated[str | None, typer.Option(help=f"What computes: {', '.join(ENGINES)}. Default: auto.")]
 Fps = Annotated[float | None, typer.Option(help="Spend no more on a frame than its time at this rate, e.g. 60.")]
 Deadline = Annotated[
     str | None, typer.Option(help="Instead of --fps: time for a frame, decoded to upscaled, e.g. 16.7ms or 0.05s.")

@@ -54,12 +54,21 @@ def _as_dict(name: str, preset: Preset) -> dict[str, object]:
     return {"name": name, **dataclasses.asdict(preset), "scale": scale}
 
 
+def _pace(preset: Preset) -> str:
+    """What may be spent on a frame, in a word or two."""
+    if preset.fps is not None:
+        return f"{preset.fps:g} fps"
+    if preset.deadline is not None:
+        return f"{1000 * preset.deadline:.3g} ms"
+    return "live" if preset.live else "-" if preset.quality is None else f"{preset.quality:.0%}"
+
+
 def _table(found: dict[str, Preset]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("name", "size", "upscaled by"):
+    for title in ("name", "size", "upscaled by", "pace"):
         table.add_column(title, no_wrap=True)
     table.add_column("for")
     for name, preset in found.items():
         size = f"x{float(preset.scale):g}" if preset.scale else f"{preset.height} lines" if preset.height else "-"
-        table.add_row(name, size, preset.model or preset.engine or "-", preset.summary)
+        table.add_row(name, size, preset.model or preset.engine or "-", _pace(preset), preset.summary)
     return table

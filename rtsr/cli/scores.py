@@ -128,13 +128,13 @@ def tradeoff_tables(result: Tradeoff, own_costs: bool) -> list[Table]:
 
 
 def _caption(result: Tradeoff) -> str:
-    """What the last exit's PSNR, and a little less, takes."""
-    words = []
-    for loss in LOSSES:
+    """What the estimator takes; of several points, what the last exit's PSNR, and a little less, takes."""
+    words = [f"the estimator takes {result.estimator_macs / 1e6:.2f} MMACs a patch more"]
+    for loss in LOSSES if len(result.points) > 1 else ():
         what = f"{loss:g} dB less" if loss else "the last exit's PSNR"
         point = result.cheapest(loss)
-        words.append(f"{what} {point.cost / result.costs[-1]:.0%}" if point else f"{what} is not reached")
-    return f"{', '.join(words)} of its cost; the estimator {result.estimator_macs / 1e6:.2f} MMACs a patch more"
+        words.append(f"{what}: {point.cost / result.costs[-1]:.0%} of its cost" if point else f"{what}: not reached")
+    return "; ".join(words)
 
 
 def _title(result: Evaluation | Tradeoff) -> str:

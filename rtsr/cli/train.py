@@ -31,6 +31,7 @@ def train_command(
     for module in ("onnx", "tomli_w", "PIL.Image"):
         need(module, "train")
     torch = need("torch", "train")
+    from rtsr.resources import Network
     from rtsr.train.hardware import choose_hardware
     from rtsr.train.recipe import read_recipe
     from rtsr.train.session import Session
@@ -51,6 +52,6 @@ def train_command(
         return
     card = session.export(f"rtsr train --config {shlex.quote(str(config))} --data DIR")
     print(
-        f"{folder / card.name}.onnx: {card.summary}; "
+        f"{Network(card, folder / f'{card.name}.toml').path}: {card.summary}; "
         + ", ".join(f"{k} {q.psnr:.2f} dB" for k, q in card.quality.items())
     )

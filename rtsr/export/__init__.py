@@ -8,16 +8,19 @@ import torch
 from torch import nn
 
 from rtsr.card import Card, Quality
+from rtsr.engine.session import first_line
 from rtsr.errors import TrainError
 from rtsr.export import quicksrnet
 from rtsr.export.check import check_parity, noise, radius, scale_of
 from rtsr.export.files import write_network
-from rtsr.export.stages import COSTED_SIDE, EXAMPLE, estimation_of, exits_of, stage_files
+from rtsr.export.stages import COSTED_SIDE, EXAMPLE, estimation_of, exits_of, per_pixel, stage_files
 from rtsr.export.traced import trace
 from rtsr.models import build
 from rtsr.models.cost import macs
 from rtsr.models.multi_exit import MultiExit
 from rtsr.models.quicksrnet import QuickSRNet
+from rtsr.models.smsr import SMSR
+from rtsr.models.smsr_inference import masked_inference
 from rtsr.train.recipe import Recipe
 
 
@@ -46,25 +49,24 @@ def export(
         scale=scale,
         flavour=flavour,
         size_multiple=scale.denominator,
+        alignment=getattr(model, "alignment", 1),
         parameters=sum(weights.numel() for weights in model.parameters()),
         summary=summary,
         training=training,
         quality=quality or {},
     )
     if not isinstance(model, MultiExit):
+        network = _graph(name, model)
         card = replace(card, radius=radius(model), macs_per_pixel=macs_per_pixel(model))
-        return write_network(card, _graph(name, model), folder)
+        return write_network(card, network, folder)
+    files = stage_files(name, model)
     exits = exits_of(model)
-    scored = [replace(exit, quality=scores) for exit, scores in zip(exits, exit_qualities, strict=False)]
-    cost = sum(exit.stage_macs for exit in exits) + exits[-1].head_macs
-    card = replace(
-        card,
-        radius=exits[-1].radius,
-        macs_per_pixel=cost,
-        exits=tuple(scored) or exits,
-        estimator=estimation_of(model),
-    )
-    return write_network(card, stage_files(name, model), folder)
+    if exit_qualities:
+        exits = tuple(replace(exit, quality=scores) for exit, scores in zip(exits, exit_qualities, strict=True))
+    cost = round(sum(exit.stage_macs for exit in exits) + exits[-1].head_macs, 3)
+    estimator = estimation_of(model)
+    card = replace(card, radius=exits[-1].radius, macs_per_pixel=cost, exits=exits, estimator=estimator)
+    return write_network(card, files, folder)
 
 
 def export_checkpoint(
@@ -84,7 +86,7 @@ def export_checkpoint(
         state = torch.load(checkpoint, weights_only=True, map_location="cpu")
         weights, step = state["average"], state["step"]
     except Exception as cause:  # torch.load raises whatever its unpickler meets
-        raise TrainError(f"cannot read the checkpoint {checkpoint}: {_first_line(cause)}") from cause
+        raise TrainError(f"cannot read the checkpoint {checkpoint}: {first_line(cause)}") from cause
     model = build(recipe.arch, recipe.scale)
     try:
         model.load_state_dict(weights)
@@ -100,9 +102,11 @@ def export_checkpoint(
 
 
 def macs_per_pixel(model: nn.Module) -> float:
-    """Multiply-adds of `model` per input pixel."""
+    """Multiply-adds of `model` per input pixel, with nothing masked."""
+    if isinstance(model, SMSR):
+        return model.macs_per_pixel()
     image = torch.empty(1, 3, COSTED_SIDE, COSTED_SIDE, device="meta")
-    return macs(copy.deepcopy(model).to("meta"), image) / COSTED_SIDE**2
+    return per_pixel(macs(copy.deepcopy(model).to("meta"), image))
 
 
 def title(arch: str) -> str:
@@ -121,12 +125,11 @@ def _graph(title: str, model: nn.Module) -> bytes:
     """The ONNX form of a network with one exit, compared with PyTorch."""
     if isinstance(model, QuickSRNet):
         made = quicksrnet.graph(model)
+    elif isinstance(model, SMSR):
+        masked = masked_inference(model)
+        made = trace(masked, masked.forward_with_kept, {"image": torch.zeros(EXAMPLE)}, ["upscaled", "kept"])
     else:
         made = trace(model, model.forward, {"image": torch.zeros(EXAMPLE)}, ["upscaled"])
     network = made.SerializeToString()
     check_parity(title, model, network, noise(scale_of(model).denominator))
     return network
-
-
-def _first_line(cause: Exception) -> str:
-    return (str(cause) or type(cause).__name__).splitlines()[0]

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rtsr.engine.session import open_session
+from rtsr.engine.session import first_line, open_session
 from rtsr.errors import EngineError
+from rtsr.models.rlfn import WHOLE_FRAME
 
 TOLERANCE = 1e-4
 """Largest difference from PyTorch that is allowed, white being 1."""
-WHOLE_FRAME = 1 << 14
-"""The radius of networks that look at all of a frame, however large."""
 ROOMS = (16, 64)
 """Rows around the one whose effect is looked for; what reaches beyond the last is taken to reach everything."""
 
@@ -25,29 +24,42 @@ def scale_of(model: nn.Module) -> Fraction:
     return cast(Fraction, model.scale)
 
 
-def noise(multiple: int) -> list[np.ndarray]:
-    """Pictures (N, 3, H, W) in [0, 1] of several shapes; sides are multiples of `multiple`, and odd where it is 1."""
+def noise(multiple: int, least: int = 7) -> list[np.ndarray]:
+    """Pictures (N, 3, H, W) in [0, 1] of several shapes; sides are `multiple` times numbers from `least` on."""
     random = np.random.default_rng(0)
-    shapes = ((1, 16, 24), (2, 21, 13), (1, 7, 33))
+    shapes = ((1, least + 9, least + 17), (2, least + 14, least + 6), (1, least, least + 26))
     return [random.random((n, 3, rows * multiple, columns * multiple), np.float32) for n, rows, columns in shapes]
 
 
 @torch.inference_mode()
-def check_parity(title: str, reference: Callable[[Tensor], Tensor], network: bytes, inputs: list[np.ndarray]) -> None:
+def check_parity(
+    title: str,
+    reference: Callable[[Tensor], Tensor],
+    network: bytes,
+    inputs: list[np.ndarray],
+    origin: str = "PyTorch",
+    allowed: float = TOLERANCE,
+) -> None:
     """Raise EngineError unless the ONNX content `network` makes of each of `inputs` what `reference` does.
 
-    They may differ by `TOLERANCE`, or that share of what is above 1. Only the graph's first output is looked at.
+    They may differ by `allowed`, or that share of what is above 1. Only the graph's first output is looked at.
+    `origin` stands for the reference in errors.
     """
     session = open_session(network)
     for given in inputs:
-        got = np.asarray(session.run(None, {session.get_inputs()[0].name: given})[0])
+        try:
+            got = np.asarray(session.run(None, {session.get_inputs()[0].name: given})[0])
+        except Exception as cause:  # ONNX Runtime's errors share no other base
+            raise EngineError(
+                f"{title}: the exported graph does not take {given.shape}: {first_line(cause)}"
+            ) from cause
         want = reference(torch.from_numpy(given)).numpy()
         if got.shape != want.shape:
-            raise EngineError(f"{title}: the exported graph makes {got.shape} of {given.shape}, PyTorch {want.shape}")
+            raise EngineError(f"{title}: the exported graph makes {got.shape} of {given.shape}, {origin} {want.shape}")
         difference = np.max(np.abs(got - want) / np.maximum(np.abs(want), 1))
-        if not difference <= TOLERANCE:
+        if not difference <= allowed:
             raise EngineError(
-                f"{title}: the exported graph differs from PyTorch by {difference:.1e}, allowed {TOLERANCE}"
+                f"{title}: the exported graph differs from {origin} by {difference:.1e}, allowed {allowed}"
             )
 
 

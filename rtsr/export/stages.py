@@ -56,11 +56,16 @@ def exits_of(model: MultiExit) -> tuple[Exit, ...]:
     image = torch.empty(1, 3, COSTED_SIDE, COSTED_SIDE, device="meta")
     exits = []
     for k, (before, after) in enumerate(features_of(empty, image), 1):
-        stage = 0 if after is before else macs(partial(empty.stage, k), *before) / COSTED_SIDE**2
+        stage = 0.0 if after is before else per_pixel(macs(partial(empty.stage, k), *before))
         if after is not before and not stage:
             raise EngineError(f"stage {k} of {type(model).__name__} has no multiply-adds; join it with its neighbour")
-        exits.append(Exit(stage, macs(partial(empty.head, k), *after) / COSTED_SIDE**2, radius(model, k)))
+        exits.append(Exit(stage, per_pixel(macs(partial(empty.head, k), *after)), radius(model, k)))
     return tuple(exits)
+
+
+def per_pixel(macs: int) -> float:
+    """Multiply-adds per pixel of a picture of `COSTED_SIDE`, to three decimals."""
+    return round(macs / COSTED_SIDE**2, 3)
 
 
 def estimation_of(model: MultiExit) -> Estimation:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from rtsr.models.multi_exit import Estimator, MultiExit
-from rtsr.models.rlfn import RLFN, upsampler
+from rtsr.models.rlfn import ATTENTION_STEP, RLFN, upsampler
 
 
 class EnafRLFN(MultiExit):
@@ -18,15 +18,17 @@ class EnafRLFN(MultiExit):
 
     `taps` are the residual blocks before each exit; the last is the number of blocks. The features of a stage are
     those of its last block and those of the first convolution. The backbone has RLFN's names, and its weights make
-    exit `exits` equal it. Raises ValueError where taps do not rise.
+    exit `exits` equal it. Attention is aligned (see `rtsr.models.rlfn.ESA`), so that tiles that start at multiples of
+    `alignment`, with `good_radius` around them, equal the whole frame. Raises ValueError where taps do not rise.
     """
 
     def __init__(self, scale: Fraction, channels: int, taps: tuple[int, ...]) -> None:
         super().__init__()
         if not taps or taps[0] < 1 or any(low >= high for low, high in pairwise(taps)):
             raise ValueError(f"taps rise from 1 or more, not {taps}")
-        plain = RLFN(scale, channels, blocks=taps[-1])
+        plain = RLFN(scale, channels, blocks=taps[-1], aligned=True)
         self.scale, self.taps, self.exits = plain.scale, taps, len(taps)
+        self.good_radius, self.alignment = plain.good_radius, ATTENTION_STEP
         self.conv_1, self.conv_2, self.upsampler = plain.conv_1, plain.conv_2, plain.upsampler
         for k, block in enumerate(plain.blocks, 1):
             self.add_module(f"block_{k}", block)

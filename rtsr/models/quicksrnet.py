@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rtsr.errors import UsageError
+
 THREE_HALVES = Fraction(3, 2)
 
 
@@ -24,7 +26,7 @@ class QuickSRNet(nn.Module):
     def __init__(self, scale: Fraction, channels: int, blocks: int) -> None:
         super().__init__()
         if scale not in (Fraction(2), Fraction(3), Fraction(4), THREE_HALVES):
-            raise ValueError(f"QuickSRNet upscales by 1.5, 2, 3 or 4, not by {scale}")
+            raise UsageError(f"QuickSRNet upscales by 1.5, 2, 3 or 4, not by {float(scale):g}; choose one of these")
         self.scale = Fraction(scale)
         self.shuffle = self.scale.numerator
         self.conv_first = nn.Conv2d(3, channels, 3, padding=1)

@@ -5,6 +5,7 @@ import re
 import select
 import sys
 import time
+from array import array
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ PROTOCOLS = ("udp", "rtp", "rtsp", "rtsps", "rtmp", "srt", "tcp")
 """Network protocols that live streams come by."""
 PIPE = "-"
 """Standard input."""
+GAP = 2.5
+"""Frame times without a picture that are said to be a gap: lost on the way, or not sent."""
 
 
 def address(source: str | Path) -> str | None:
@@ -124,27 +127,42 @@ class LiveSource(PyAVSource):
             raise self._silent() from cause
 
     def _silent(self) -> SourceError:
-        return SourceError(f"no picture arrived from {self.name} within {self._stall:g} s; is it being sent?")
+        return SourceError(
+            f"no picture arrived from {self.name} within {self._stall:g} s; "
+            "is it being sent, and with a keyframe now and then?"
+        )
+
+    def _packets(self) -> Iterator[av.Packet]:
+        for packet in super()._packets():
+            if self._stop.is_set():
+                return
+            if time.monotonic() - self._seen > self._stall:
+                raise TimeoutError
+            yield packet
 
     def _decode(self) -> Iterator[av.VideoFrame | Copied]:
-        last = None
+        last, gaps = None, array("f")
+        self._seen = time.monotonic()
         try:
             for item in super()._decode():
-                now = _seconds(item)
-                if last is not None and now is not None:
-                    if now - last >= self._stall:
-                        what = "sound" if isinstance(item, Copied) else "clock"
-                        self._give_up(f"its {what} ran {now - last:.1f} s ahead of its pictures")
+                if not isinstance(item, Copied) and item.time is not None:
+                    step = None if last is None else item.time - last
+                    if step is not None and not -1 < step < self._stall:
+                        self._give_up(f"its clock jumped by {step:.1f} s")
                         return
-                    if now < last - 1 and not isinstance(item, Copied):
-                        self._give_up(f"its clock jumped back by {last - now:.1f} s")
-                        return
-                if now is not None and (last is None or not isinstance(item, Copied)):
-                    last = now
+                    if step is not None and step > GAP / float(self.video.rate or 25):
+                        gaps.append(step)
+                    last = item.time
                 yield item
+                if not isinstance(item, Copied):
+                    self._seen = time.monotonic()
         except (SourceError, OSError) as cause:
             stalled = isinstance(cause, OSError) or isinstance(cause.__cause__, ExitError)
-            self._give_up(f"nothing arrived for {self._stall:g} s" if stalled else "it vanished")
+            self._give_up(f"no picture arrived for {self._stall:g} s" if stalled else "it vanished")
+            yield from self._stream.decode(None)  # What the decoder holds back to put pictures in order.
+        finally:
+            if gaps:
+                self.notes.append(f"{len(gaps)} gaps of {sum(gaps):.1f} s in all were in {self.name} when it came")
 
     def _give_up(self, why: str) -> None:
         self.notes.append(f"{self.name} was ended: {why}")
@@ -206,10 +224,3 @@ def _network_options(url: str) -> dict[str, str]:
     probing = {"probesize": "1000000", "analyzeduration": "1000000"}
     own = {"udp": {"overrun_nonfatal": "1"}, "rtsp": {"rtsp_transport": "tcp"}}.get(scheme, {})
     return {**probing, **own}
-
-
-def _seconds(item: av.VideoFrame | Copied) -> float | None:
-    if isinstance(item, Copied):
-        packet = item.packet
-        return None if packet.pts is None or packet.time_base is None else float(packet.pts * packet.time_base)
-    return item.time

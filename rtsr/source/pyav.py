@@ -98,10 +98,13 @@ class PyAVSource:
             self._early.append(item)
         raise SourceError(f"{self.name}: its video stream holds no pictures; record or export it again")
 
+    def _packets(self) -> Iterator[av.Packet]:
+        yield from self.container.demux([self._stream, *self.others])
+
     def _decode(self) -> Iterator[av.VideoFrame | Copied]:
         damaged = 0
         try:
-            for packet in self.container.demux([self._stream, *self.others]):
+            for packet in self._packets():
                 if packet.pts is not None and packet.time_base is not None:
                     self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.stream.index != self._stream.index:

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from rtsr.card import Card, Quality
 from rtsr.datasets import pictures
 from rtsr.engine import open_engine
+from rtsr.engine.onnx import OnnxEngine
+from rtsr.engine.stages import StagedEngine
 from rtsr.errors import TrainError
-from rtsr.evaluate import evaluate
+from rtsr.evaluate import evaluate, evaluate_exits
 from rtsr.export import export_checkpoint
 from rtsr.metrics import border, compare
 from rtsr.models import build
@@ -89,18 +91,32 @@ class Session:
         recipe = self.recipe
         steps = (f"{p.steps} steps of {p.batch} crops of {p.patch}x{p.patch} pixels" for p in recipe.phases)
         training = f"{command}; {', then '.join(steps)}"
-        quality = {}
         with TemporaryDirectory() as scratch:
             card = export_checkpoint(self.checkpoint(recipe.name), recipe, Path(scratch))
             engine = open_engine(card, Network(card, Path(scratch) / f"{card.name}.toml").path)
-            for name in SCORED[self.recipe.flavour]:
-                if (self.data / name).is_dir():
-                    kept = self.recipe.hold_out if name == self.recipe.pairs else ()
-                    found = evaluate(engine, self.data / name, self.recipe.scale, kept)
-                    title = f"{found.dataset} (unseen maps)" if kept else found.dataset
-                    quality[title] = Quality(round(found.psnr, 3), round(found.ssim, 4), len(found.scores))
-                    self.log(f"{title}: {found.psnr:.3f} dB, {found.ssim:.4f}")
-        return export_checkpoint(self.checkpoint(recipe.name), recipe, self.engines, training=training, quality=quality)
+            scores = [self._scores(engine, name) for name in SCORED[recipe.flavour] if (self.data / name).is_dir()]
+        # Of every data set one score an exit, the last one's being the network's; exit 0 is no part of it.
+        exits = tuple({title: found[k] for title, found in scores} for k in range(1, len(card.exits) + 1))
+        return export_checkpoint(
+            self.checkpoint(recipe.name),
+            recipe,
+            self.engines,
+            training=training,
+            quality={title: found[-1] for title, found in scores},
+            exit_qualities=exits,
+        )
+
+    def _scores(self, engine: OnnxEngine | StagedEngine, name: str) -> tuple[str, list[Quality]]:
+        """What the network reaches on the data set `name`, whose title comes first; exit by exit, bicubic included."""
+        kept = self.recipe.hold_out if name == self.recipe.pairs else ()
+        folder, scale = self.data / name, self.recipe.scale
+        if isinstance(engine, StagedEngine):
+            found = evaluate_exits(engine, folder, scale, kept)
+        else:
+            found = (evaluate(engine, folder, scale, kept),)
+        title = f"{found[-1].dataset} (unseen maps)" if kept else found[-1].dataset
+        self.log(f"{title}: " + ", ".join(f"{result.psnr:.3f} dB {result.ssim:.4f}" for result in found))
+        return title, [Quality(round(r.psnr, 3), round(r.ssim, 4), len(r.scores)) for r in found]
 
     def _start(self, phase: Recipe) -> dict[str, Tensor] | None:
         """Weights of the recipe or phase that `phase` grows from: trained here, or shipped; not looked for in vain."""

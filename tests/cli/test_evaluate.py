@@ -176,7 +176,7 @@ def test_plot_without_matplotlib(rtsr, dataset, staged, monkeypatch, tmp_path):
         (["--plot", "a.png"], 2, "--eta, --gamma, --no-blank, --costs and --plot go with --patches or --sweep-eta"),
         (["--eta", "1", "--sweep-eta", "1"], 2, "--eta is one, --sweep-eta several"),
         (["--patches", "--gamma", "1", "--no-blank"], 2, "--no-blank is --gamma 0"),
-        (["--patches", "--eta", "-1"], 2, "eta and gamma are not negative"),
+        (["--patches", "--eta", "-1"], 2, "eta and gamma are finite and not negative"),
         (["--patches", "--costs", "0,1"], 2, "fake-staged takes 4 costs"),
         (["--patches", "--costs", "a"], 2, "'a' is not a list of costs"),
         (["--sweep-eta", "x"], 2, "'x' is not a list of etas"),

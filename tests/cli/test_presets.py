@@ -20,7 +20,7 @@ def test_table_lists_every_preset(capsys, monkeypatch):
     assert run("presets") == 0
     shown = capsys.readouterr().out
     assert [name for name in preset_names() if name not in shown] == []
-    assert "quicksrnet-small" in shown and "x1.5" in shown
+    assert all(word in shown for word in ("quicksrnet-medium", "x1.5", "60 fps", "16.7 ms", "live", "20%"))
 
 
 def test_json_holds_every_field(capsys):
@@ -29,7 +29,11 @@ def test_json_holds_every_field(capsys):
     assert list(found) == preset_names()
     mobile = found["mobile-720p-to-1080p"]
     assert (mobile["scale"], mobile["crf"], mobile["encoder_options"]) == ("3/2", 20, {"preset": "veryfast"})
-    assert mobile["height"] is None and found["archive"]["scale"] is None
+    assert (
+        (mobile["fps"], mobile["late"]) == (60, "degrade")
+        and mobile["height"] is None
+        and found["archive"]["scale"] is None
+    )
 
 
 def test_show_prints_the_file(capsys, tmp_path):

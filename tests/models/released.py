@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rtsr.evaluate import pictures
+from rtsr.datasets import pictures
 from rtsr.metrics import border, compare
 from rtsr.models import build
 from rtsr.train.loop import score

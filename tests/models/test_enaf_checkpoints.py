@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rtsr import metrics
-from rtsr.evaluate import pictures
+from rtsr.datasets import pictures
 from rtsr.models.multi_exit import RELEASED_SIGN, MultiExit
 from tests.models.released import released
 

@@ -63,7 +63,7 @@ def test_scales_height_and_width(scale):
 
 
 def test_other_scales_and_names_are_refused():
-    with pytest.raises(ValueError, match=r"1\.5, 2, 3 or 4"):
+    with pytest.raises(UsageError, match=r"1\.5, 2, 3 or 4, not by 2\.5"):
         build("quicksrnet-small", Fraction(5, 2))
     with pytest.raises(UsageError, match="quicksrnet-large"):
         build("quicksrnet-huge", Fraction(2))

@@ -8,8 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from rtsr.card import check_hash, read_card
+from rtsr.datasets import pictures
 from rtsr.errors import TrainError
 from rtsr.imresize import imresize
+from rtsr.metrics import compare
+from rtsr.models import build
+from rtsr.train.loop import score
 from rtsr.train.recipe import Recipe, read_recipe
 from rtsr.train.session import Session
 from rtsr.train.state import steps_done, trained_weights
@@ -73,6 +78,22 @@ def test_phases_follow_each_other_whether_stopped_or_not(recipe: Recipe, data: P
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
     again, lines = session(recipe, data, "stopped")
     assert again.train(every=1, minutes=None) and "last step already" in lines[0]
+
+
+def test_the_card_scores_each_exit(recipe: Recipe, data: Path) -> None:
+    run, _ = session(recipe, data, "runs")
+    assert run.train(every=100, minutes=None)
+    run.export("rtsr train")
+    card = read_card(data / "engines" / "net.toml")
+    check_hash(card, data / "engines" / "net")
+    scores = [exit.quality["Set5"].psnr for exit in card.exits]
+    assert len(set(scores)) == 3 and card.quality["Set5"] == card.exits[-1].quality["Set5"]
+    assert card.training.count(" steps of 2 crops") == 3 and card.estimator is not None
+    weights = trained_weights(run.checkpoint("net"))
+    model = build(recipe.arch, recipe.scale)
+    model.load_state_dict(weights)
+    images = [(low, high) for _, low, high in pictures(data / "benchmarks/Set5", recipe.scale)]
+    assert score(model, images, lambda a, b: compare(a, b, 4)[0]) == pytest.approx(scores, abs=2e-3)
 
 
 def test_each_phase_starts_from_the_average_of_the_one_before(recipe: Recipe, data: Path) -> None:
