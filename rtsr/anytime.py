@@ -12,15 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr import canvas
 from rtsr.allocation import allocate
 from rtsr.budget import BLANK, exit_costs
 from rtsr.card import Card
-from rtsr.colour import to_rgb
-from rtsr.cubic import Planes, enlarge
 from rtsr.deadline import CostModel
-from rtsr.frame import Frame
-from rtsr.regions import Grid, Rect, Region, changed, join, window, window_sums
+from rtsr.regions import Grid, Rect, Region, join, window, window_sums
+from rtsr.surface import Captured, Sized, Surface, Upscaled
 
 SIDE = 32
 """Input pixels along a tile; the estimator judges patches of this size."""
@@ -72,11 +69,11 @@ class Spent:
 class _State:
     """A frame, done or on its way; arrays by tile are (rows, columns)."""
 
-    frame: Frame
+    frame: Sized
     grid: Grid
     fresh: NDArray[np.bool_]
     """Tiles that differ from the last frame's, halo included."""
-    large: Planes
+    large: Upscaled
     exits: NDArray[np.intp]
     """Exit that each tile's output comes from so far."""
     errors: Array
@@ -89,22 +86,30 @@ class Refiner:
     """Upscales the frames of one stream, in order, with a multi-exit engine, for a time or a share of its compute.
 
     `clock` gives nanoseconds. `reuse`: tiles whose input, halo included, equals the last frame's are taken from the
-    last output, bit for bit. Planes come out with even sides, chroma sited on the left.
+    last output, bit for bit. `surface` says what frames and planes are; by default `Frame`s in 8-bit 4:2:0.
     """
 
-    def __init__(self, engine: StagedEngine, clock: Callable[[], float], costs: CostModel, reuse: bool = True) -> None:
+    def __init__(
+        self,
+        engine: StagedEngine,
+        clock: Callable[[], float],
+        costs: CostModel,
+        reuse: bool = True,
+        surface: Surface | None = None,
+    ) -> None:
         self.engine = engine
         self.card = engine.card
         self.clock = clock
         self.costs = costs
         self.reuse = reuse
+        self.surface: Surface = Captured() if surface is None else surface
         self._macs = exit_costs(self.card)
         self._halo = 2 * -(-(max(exit.radius for exit in self.card.exits) + MARGIN) // 2)
         self._overhead = 1.4
         """Pixels of windows over pixels of their regions, running mean."""
         self._last: _State | None = None
 
-    def within(self, frame: Frame, due_ns: float) -> tuple[Planes, Spent]:
+    def within(self, frame: Sized, due_ns: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame`, as good as can be had until `due_ns`."""
         state = self._begin(frame)
         reached = np.zeros_like(state.exits) if self._last is None else np.where(state.fresh, 0, self._last.exits)
@@ -118,7 +123,7 @@ class Refiner:
             self.costs.relax()
         return planes, spent
 
-    def share(self, frame: Frame, quality: float) -> tuple[Planes, Spent]:
+    def share(self, frame: Sized, quality: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame` for the share `quality`, 0 to 1, of the compute of its last exit."""
         state = self._begin(frame)
         costs = state.grid.areas()[..., None] * self._macs
@@ -129,14 +134,14 @@ class Refiner:
         """Take nothing over from the last frame."""
         self._last = None
 
-    def _begin(self, frame: Frame) -> _State:
+    def _begin(self, frame: Sized) -> _State:
         """The interpolated frame, what changed since the last one, and what exits are expected to reach."""
         began = self.clock()
         multiple = self.card.size_multiple
         width, height = (-(-side // multiple) * multiple for side in (frame.width, frame.height))
         grid = Grid(width, height, SIDE)
         fresh, last = self._changed(frame, grid), self._last
-        large = last.large if last is not None and not fresh.any() else self._interpolate(frame)
+        large = last.large if last is not None and not fresh.any() else self.surface.enlarge(frame, self.card.scale)
         errors = np.empty((*fresh.shape, len(self._macs)), np.float32) if last is None else last.errors.copy()
         spent = Spent(np.zeros(len(self._macs), np.intp), full_macs=grid.width * grid.height * float(self._macs[-1]))
         state = _State(frame, grid, fresh, large, np.zeros(fresh.shape, np.intp), errors, spent)
@@ -145,16 +150,12 @@ class Refiner:
         spent.begin_ns = self.clock() - began
         return state
 
-    def _interpolate(self, frame: Frame) -> Planes:
-        return enlarge((frame.y, frame.u, frame.v), self.card.scale, frame.colour.chroma_left)
-
-    def _changed(self, frame: Frame, grid: Grid) -> NDArray[np.bool_]:
+    def _changed(self, frame: Sized, grid: Grid) -> NDArray[np.bool_]:
         last = self._last
-        if not self.reuse or last is None or last.grid != grid or last.frame.colour != frame.colour:
+        if not self.reuse or last is None or last.grid != grid:
             self._last = None
             return np.ones((grid.rows, grid.columns), bool)
-        planes = ((last.frame.y, frame.y, 1), (last.frame.u, frame.u, 2), (last.frame.v, frame.v, 2))
-        return np.logical_or.reduce([changed(old, new, grid, self._halo, (n, n)) for old, new, n in planes])
+        return self.surface.changed(last.frame, frame, grid, self._halo)
 
     def _expected_errors(self, state: _State) -> Array:
         """Expected errors of the fresh tiles, (N, exits + 1), white being 1.
@@ -165,10 +166,10 @@ class Refiner:
         """
         assert self.card.estimator is not None
         estimates = self.card.estimator.sign * self.engine.estimate(_tiles(self._colours(state)[0], state.fresh))
-        estimates[:, 0] += GAMMA * (_edge_scores(state.frame.y, state.grid)[state.fresh] <= BLANK)
+        estimates[:, 0] += GAMMA * (_edge_scores(self.surface.luma(state.frame), state.grid)[state.fresh] <= BLANK)
         return np.power(10, -estimates / 10, dtype=np.float32)
 
-    def _finish(self, state: _State, wanted: NDArray[np.intp], most: int, due_ns: float) -> tuple[Planes, Spent]:
+    def _finish(self, state: _State, wanted: NDArray[np.intp], most: int, due_ns: float) -> tuple[Upscaled, Spent]:
         """Take over what need not be done again, refine the rest in regions of at most `most` tiles, and remember."""
         kept = self._take_over(state, wanted)
         todo = (wanted > 0) & ~kept
@@ -192,13 +193,12 @@ class Refiner:
         kept = usable & (wanted == last.exits)
         state.exits[usable] = last.exits[usable]
         if usable.all():
-            y, u, v = last.large
-            state.large = last.large if kept.all() else (y.copy(), u.copy(), v.copy())
+            state.large = last.large if kept.all() else tuple(plane.copy() for plane in last.large)
             return kept
         if state.large is last.large:
-            state.large = self._interpolate(state.frame)
+            state.large = self.surface.enlarge(state.frame, self.card.scale)
         for region in join(usable & (last.exits > 0), usable.size):
-            canvas.copy(state.grid.rect_of(region), self.card.scale, last.large, state.large)
+            self.surface.copy(state.grid.rect_of(region), self.card.scale, last.large, state.large)
         return kept
 
     def _worth(self, state: _State, region: Region, k: int) -> float:
@@ -227,7 +227,7 @@ class Refiner:
 
     def _put(self, state: _State, k: int, features: tuple[Array, ...], rect: Rect, seen: Rect) -> None:
         upscaled = self.engine.head(k, features)[0]
-        canvas.paste(rect, seen, upscaled, self.card.scale, state.frame.colour, state.large)
+        self.surface.paste(rect, seen, upscaled, self.card.scale, state.frame, state.large)
 
     def _in_time(self, k: int, pixels: int, due_ns: float) -> bool:
         """Whether stage and head `k` would be done by `due_ns`."""
@@ -253,8 +253,7 @@ class Refiner:
     def _colours(self, state: _State) -> Array:
         """The whole frame as the network's input, (1, 3, H, W); made when first needed."""
         if state.rgb is None:
-            frame, multiple = state.frame, self.card.size_multiple
-            rgb = to_rgb(frame.y, frame.u, frame.v, frame.colour)
+            rgb, multiple = self.surface.rgb(state.frame), self.card.size_multiple
             state.rgb = np.pad(rgb, ((0, 0), (0, 0), *((0, -side % multiple) for side in rgb.shape[2:])), mode="edge")
         return state.rgb
 
