@@ -9,7 +9,12 @@
 `Scaler` is the same as a scaler of vs-jetpack's `vsscale`, which it needs.
 """
 
+from typing import TYPE_CHECKING
+
 from rtsr.vs.upscale import Upscale
+
+if TYPE_CHECKING:
+    from rtsr.vs.scaler import Scaler
 
 __all__ = ["Scaler", "Upscale"]
 

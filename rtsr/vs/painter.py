@@ -14,8 +14,8 @@ from rtsr.vs.formats import Coding, Planes
 
 SIDE = 32
 """Input pixels along the tiles that are compared with the last frame's, where the scale allows it."""
-WHOLE_FRAME_ARCHS = ("rlfn", "smsr")
-"""Networks with attention: what they make of a pixel depends a little on all of the frame."""
+NEARLY_LOCAL = "rlfn"
+"""Networks with attention: what they make of a pixel depends, by less than a level, on more than their radius."""
 
 
 class Painter:
@@ -27,12 +27,12 @@ class Painter:
 
     def __init__(self, engine: Engine, scale: Fraction, width: int, height: int, steps: tuple[int, int]) -> None:
         card = engine.card
-        self.engine, self.scale = engine, scale
+        self.engine, self.scale, self.steps = engine, scale, steps
         self.passes = passes(card.scale, scale)
-        self.exact = not any(part in card.arch for part in WHOLE_FRAME_ARCHS)
+        self.exact = NEARLY_LOCAL not in card.arch
         """Whether a window with its halo becomes exactly what it becomes in the whole frame."""
         self._pad = card.size_multiple**self.passes
-        multiple = lcm(self._pad, *(scale.denominator * step for step in steps))
+        multiple = lcm(self._pad, card.alignment, *(scale.denominator * step for step in steps))
         self.grid = Grid(width, height, ceil(SIDE / multiple) * multiple)
         # Chroma is interpolated from, and averaged over, samples that lie a little further out.
         reach = sum(card.radius / card.scale**i for i in range(self.passes)) + 2 * max(steps)
@@ -63,16 +63,21 @@ class Painter:
         grid = Grid(self.grid.width, self.grid.height, max(side // self._multiple, 1) * self._multiple)
         return [grid.rect(row, column) for row in range(grid.rows) for column in range(grid.columns)]
 
+    def blank(self, like: Planes) -> list[NDArray]:
+        """Planes for the result, of the types of the input's."""
+        shapes = [(self.height, self.width), *[(self.height // self.steps[0], self.width // self.steps[1])] * 2]
+        return [np.empty(shape, plane.dtype) for shape, plane in zip(shapes, like, strict=False)]
+
     def paint(self, rect: Rect, source: Planes, target: Sequence[NDArray], coding: Coding) -> None:
         """Upscale `rect` of the planes `source` into those of `target`."""
         seen = self.seen(rect)
         left, top = int(seen.x * self.scale), int(seen.y * self.scale)
-        large = self._run(coding.decode(_parts(source, seen.pixels, coding.steps)))
+        large = self._run(coding.decode(parts(source, seen.pixels, coding.steps)))
         large = large[:, : self.height - top, : self.width - left]
         rows, columns = self._place(rect)
         inner = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
-        parts = _parts(coding.encode(large), inner, coding.steps)
-        for new, part in zip(_parts(target, (rows, columns), coding.steps), parts, strict=True):
+        made = parts(coding.encode(large), inner, coding.steps)
+        for new, part in zip(parts(target, (rows, columns), coding.steps), made, strict=True):
             new[...] = part
 
     def _place(self, rect: Rect) -> tuple[slice, slice]:
@@ -108,7 +113,7 @@ def output_side(side: int, scale: Fraction, step: int) -> int:
     return ceil(side * scale) // step * step
 
 
-def _parts(planes: Planes, place: tuple[slice, slice], steps: tuple[int, int]) -> list[NDArray]:
+def parts(planes: Planes, place: tuple[slice, slice], steps: tuple[int, int]) -> list[NDArray]:
     """The rectangle `place`, in samples of the first plane, of all planes."""
     rows, columns = (slice(p.start // n, -(-p.stop // n)) for p, n in zip(place, steps, strict=True))
     return [planes[0][place], *(plane[rows, columns] for plane in planes[1:])]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 
 import numpy as np
@@ -18,13 +19,31 @@ WORTHWHILE = 0.8
 """Parts of a frame are reused where what is computed, halos included, is at most this share of it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Source:
+@dataclass(frozen=True, eq=False)
+class Picture:
     """A frame's planes and their meaning; `frame` keeps the memory alive."""
 
     frame: vs.VideoFrame
     planes: Sequence[NDArray]
     coding: Coding
+
+    @classmethod
+    def of(cls, frame: vs.VideoFrame) -> "Picture":
+        """What is in `frame`; raises UsageError for a colour matrix that is not known."""
+        return cls(frame, planes_of(frame), coding_of(frame.format, frame.props, frame.height))
+
+    @property
+    def width(self) -> int:
+        return self.planes[0].shape[1]
+
+    @property
+    def height(self) -> int:
+        return self.planes[0].shape[0]
+
+    @cached_property
+    def rgb(self) -> NDArray[np.float32]:
+        """(1, 3, H, W) in [0, 1]."""
+        return self.coding.decode(self.planes)
 
 
 class Stream:
@@ -42,14 +61,14 @@ class Stream:
     def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         """Frame `n`, upscaled; `f` is the clip's frame."""
         try:
-            source = _Source(f, planes_of(f), coding_of(f.format, f.props, f.height))
+            source = Picture.of(f)
             if self.history is None:
                 return self._make(source, None)
             return self.history.make(n, source, lambda before: self._make(source, before))
         except RtsrError as cause:
             raise vs.Error(f"rtsr: frame {n}: {cause}") from cause
 
-    def _make(self, source: _Source, before: Record[vs.VideoFrame] | None) -> vs.VideoFrame:
+    def _make(self, source: Picture, before: Record[vs.VideoFrame] | None) -> vs.VideoFrame:
         began = perf_counter()
         last, regions = self._reusable(source, before)
         form, painter = source.frame.format, self.painter
@@ -64,11 +83,11 @@ class Stream:
         return made
 
     def _reusable(
-        self, source: _Source, before: Record[vs.VideoFrame] | None
+        self, source: Picture, before: Record[vs.VideoFrame] | None
     ) -> tuple[vs.VideoFrame | None, list[Rect]]:
         """The upscaled frame to start from, None for a new one, and what is left to compute."""
         whole = None, self._tiles
-        if before is None or not isinstance(old := before.source, _Source) or old.coding != source.coding:
+        if before is None or not isinstance(old := before.source, Picture) or old.coding != source.coding:
             return whole
         fresh = self.painter.fresh(old.planes, source.planes, source.coding.steps)
         regions = self._regions(fresh)
@@ -93,7 +112,7 @@ def planes_of(frame: vs.VideoFrame) -> list[NDArray]:
 
 
 def tag(frame: vs.VideoFrame, exit_share: Sequence[float], seconds: float, reused: float) -> None:
-    """Say on the frame what it got: share of its area by exit (bicubic first), milliseconds, share reused."""
+    """Say on the frame what it got: its share by exit (bicubic first), milliseconds, the share that was reused."""
     frame.props["rtsr_exit_share"] = list(exit_share)
     frame.props["rtsr_ms"] = 1000 * seconds
     frame.props["rtsr_reused"] = reused

@@ -3,17 +3,24 @@
 import os
 from fractions import Fraction
 from pathlib import Path
+from time import perf_counter_ns
 
+from rtsr.duration import as_seconds
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine
+from rtsr.engine.resample import steep_bicubic
+from rtsr.engine.stages import StagedEngine
 from rtsr.errors import RtsrError, UsageError
+from rtsr.paced import DEFAULT_MODEL as PACED_MODEL
+from rtsr.paced import Pace, smaller_networks
 from rtsr.preset import ENGINES
 from rtsr.resources import find_reaching_network
 from rtsr.scale import as_scale
 from rtsr.vs.binding import vs
 from rtsr.vs.formats import check_clip, coding_of, steps_of
 from rtsr.vs.history import History
-from rtsr.vs.painter import Painter, output_side
+from rtsr.vs.paced import Method, PacedStream, Rungs, Tiles
+from rtsr.vs.painter import NEARLY_LOCAL, Painter, output_side
 from rtsr.vs.streams import Stream
 
 DEFAULT_MODEL = "quicksrnet-small"
@@ -28,6 +35,8 @@ def Upscale(
     num_streams: int = 2,
     tile: int | None = None,
     *,
+    deadline: float | str | None = None,
+    quality: float | None = None,
     threads: int | None = None,
     reuse: bool = True,
     peek: bool = True,
@@ -41,10 +50,13 @@ def Upscale(
 
     Args:
         model: A network's name as `rtsr models` lists it, its architecture, or a card's path. Default:
-            quicksrnet-small.
+            quicksrnet-small; with deadline or quality enaf-quicksrnet-medium, which has several exits.
         engine: auto, onnx, bicubic, lanczos or fsr.
         num_streams: Frames that are upscaled at once.
         tile: Sides of the tiles that a frame is cut into, in input pixels, to bound memory. None: whole frames.
+        deadline: Seconds for a frame, or "16ms". What can be done in them is done: a network with several exits is
+            refined tile by tile; of others, the largest that fits is run. One frame at a time, best in order.
+        quality: Share of the network's compute to spend, 0 to 1, where it buys the most. One frame at a time.
         threads: Cores for each stream. Default: what there are, shared.
         reuse: Take tiles that did not change since the frame before, halo included, from its result; where frames
             are asked for in another order, nothing is reused. The result is the same, bit for bit.
@@ -65,6 +77,10 @@ def Upscale(
         wanted = as_scale(scale)
         if peek:
             _look_at(clip)
+        if deadline is not None or quality is not None:
+            pace = Pace.of(deadline=None if deadline is None else as_seconds(deadline), quality=quality)
+            assert pace is not None
+            return fitted(_paced(clip, wanted, pace, engine, model, threads, reuse), clip, wanted)
         threads = threads or max((os.cpu_count() or 1) // num_streams, 1)
         engines = [open_for(engine, model, wanted, threads) for _ in range(num_streams)]
         return fitted(_streamed(clip, engines, wanted, tile, reuse), clip, wanted)
@@ -125,3 +141,37 @@ def _streamed(
     if len(nodes) == 1:
         return nodes[0]
     return blank.std.FrameEval(lambda n: nodes[n % len(nodes)])
+
+
+def _paced(
+    clip: vs.VideoNode,
+    scale: Fraction,
+    pace: Pace,
+    engine: str,
+    model: str | Path | None,
+    threads: int | None,
+    reuse: bool,
+) -> vs.VideoNode:
+    """`clip` by the scale of a network that reaches `scale`, at `pace`, one frame at a time."""
+    if engine not in ("auto", "onnx"):
+        raise UsageError(f"the engine {engine} has no shares to spend; leave out deadline and quality")
+    network = find_reaching_network(str(model or PACED_MODEL), scale)
+    card = network.card
+    if card.scale < scale:
+        raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
+    opened = open_engine(card, network.path, threads)
+    method: Method
+    if isinstance(opened, StagedEngine):
+        method = Tiles(opened, pace, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
+    elif pace.quality is not None:
+        raise UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute use {PACED_MODEL}")
+    else:
+        smaller = [open_engine(n.card, n.path, threads) for n in smaller_networks(network)]
+        rungs = [steep_bicubic(card.scale), *smaller, opened]
+        steps = steps_of(clip.format)
+        painters = [Painter(rung, card.scale, clip.width, clip.height, steps) for rung in rungs]
+        method = Rungs(painters, perf_counter_ns)
+    rows, columns = steps_of(clip.format)
+    size = output_side(clip.width, card.scale, columns), output_side(clip.height, card.scale, rows)
+    blank = clip.std.BlankClip(*size, keep=True)
+    return blank.std.ModifyFrame(clip, PacedStream(method, pace, size))
