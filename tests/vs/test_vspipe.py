@@ -1,7 +1,6 @@
 """The filter in scripts: through vspipe, over many frames, reloaded, failing half-way."""
 
 import gc
-import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -17,16 +16,6 @@ from tests.vs.clips import as_format, core, moving, pixels, rtsr_vs, same, vs
 
 CLIP = Path("data/clips/freedoom_a_360.mp4")
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """For processes that run scripts: VapourSynth set up for this Python, in a folder of its own."""
-    home = tmp_path_factory.mktemp("config")
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    own = {**os.environ, "XDG_CONFIG_HOME": str(home), "PYTHONPATH": path}
-    subprocess.run([sys.executable, "-m", "vapoursynth", "config"], env=own, check=True, capture_output=True)
-    return own
 
 
 def vspipe(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess:
