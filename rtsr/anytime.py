@@ -27,6 +27,8 @@ SLICE = 8
 """A region takes no more than this part of a frame's time, so that the clock is read often enough."""
 GAMMA = 1.0
 """Weight of the blank test in dB; the paper has 1.0 to 1.5."""
+ROUNDS = 4
+"""Times that the exits which a share affords are chosen, each time with halos of the last choice in mind."""
 FLOOR_NS = 1_000_000
 """Regions are not made smaller than what takes this long: small ones are mostly halo."""
 
@@ -126,9 +128,37 @@ class Refiner:
     def share(self, frame: Sized, quality: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame` for the share `quality`, 0 to 1, of the compute of its last exit."""
         state = self._begin(frame)
+        return self._finish(state, self._affordable(state, quality), state.exits.size, float("inf"))
+
+    def _affordable(self, state: _State, quality: float) -> NDArray[np.intp]:
+        """Exits for all tiles that cost `quality` of the whole frame at the last exit, halos included.
+
+        What was spent on the last frame plays no part, so that a frame gets the same whatever came before it.
+        """
         costs = state.grid.areas()[..., None] * self._macs
-        wanted = _allocate(state, costs, quality * float(costs[..., -1].sum()) * (1 + 1e-9))
-        return self._finish(state, wanted, wanted.size, float("inf"))
+        full = float(costs[..., -1].sum())
+        budget = allowed = quality * full * (1 + 1e-9)
+        for _ in range(ROUNDS):
+            wanted = _allocate(state, costs, allowed)
+            spent = self._with_halos(state.grid, wanted)
+            if spent <= budget:
+                return wanted
+            if budget >= full:
+                return np.full_like(wanted, len(self._macs) - 1)  # In one piece there are no halos.
+            allowed *= budget / spent
+        return wanted
+
+    def _with_halos(self, grid: Grid, wanted: NDArray[np.intp]) -> float:
+        """Multiply-adds of taking tiles to the exits `wanted`."""
+        return sum(
+            self._macs[k] * self._seen(grid.rect_of(region), grid).area
+            for k in range(1, len(self._macs))
+            for region in join(wanted == k, wanted.size)
+        )
+
+    def _seen(self, rect: Rect, grid: Grid) -> Rect:
+        """What a network must see to compute `rect`."""
+        return window(rect, self._halo, grid, lcm(self.card.size_multiple, self.card.alignment))
 
     def forget(self) -> None:
         """Take nothing over from the last frame."""
@@ -209,7 +239,7 @@ class Refiner:
     def _refine(self, state: _State, region: Region, target: int, due_ns: float) -> None:
         """Take `region` to the exit `target`, or as far as there is time."""
         rect = state.grid.rect_of(region)
-        seen = window(rect, self._halo, state.grid, lcm(self.card.size_multiple, self.card.alignment))
+        seen = self._seen(rect, state.grid)
         self._overhead += 0.02 * (seen.area / rect.area - self._overhead)
         rows, columns = seen.pixels
         features: tuple[Array, ...] = (np.ascontiguousarray(self._colours(state)[:, :, rows, columns]),)
