@@ -1,5 +1,6 @@
 """The shipped scripts: upscale.vpy through vspipe, mpv.vpy with what mpv hands to it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,14 @@ def test_mpv_has_less_time_at_higher_rates() -> None:
         names["container_fps"] = rate
         seconds.append(names["choose_deadline"]())
     assert seconds == pytest.approx([0.85 / 24, 0.85 / 60, 0.85 / 60, 0.85 / 60])
+
+
+def test_the_documented_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "vapoursynth.md").read_text("utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    monkeypatch.chdir(tmp_path)
+    make_video(tmp_path / "in.mp4", frames=2)
+    exec(snippet, {})
+    clip = vs.get_output(0).clip
+    assert (clip.width, clip.height, len(pixels(clip, 1))) == (96, 72, 3)
+    vs.clear_outputs()
