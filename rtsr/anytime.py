@@ -11,16 +11,13 @@ from typing import ParamSpec, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr import canvas
 from rtsr.allocation import allocate
 from rtsr.budget import exit_costs
 from rtsr.card import Card
-from rtsr.colour import to_rgb
-from rtsr.cubic import Planes, enlarge
 from rtsr.deadline import CostModel
-from rtsr.frame import Frame
 from rtsr.judge import by_estimator, by_likeness
-from rtsr.regions import Grid, Rect, Region, changed, join, window
+from rtsr.regions import Grid, Rect, Region, join, window
+from rtsr.surface import Captured, Sized, Surface, Upscaled
 
 SIDE = 64
 """Input pixels along a tile: smaller ones are mostly halo, larger ones cannot follow what is in the picture."""
@@ -72,11 +69,11 @@ class Spent:
 class _State:
     """A frame, done or on its way; arrays by tile are (rows, columns)."""
 
-    frame: Frame
+    frame: Sized
     grid: Grid
     fresh: NDArray[np.bool_]
     """Tiles that differ from the last frame's, halo included."""
-    large: Planes
+    large: Upscaled
     exits: NDArray[np.intp]
     """Exit that each tile's output comes from so far."""
     errors: NDArray[np.floating]
@@ -89,20 +86,28 @@ class Refiner:
     """Upscales the frames of one stream, in order, with a multi-exit engine, for a time or a share of its compute.
 
     `clock` gives nanoseconds. `reuse`: tiles whose input, halo included, equals the last frame's are taken from the
-    last output, bit for bit. Planes come out with even sides, chroma sited on the left.
+    last output, bit for bit. `surface` says what frames and planes are; by default `Frame`s in 8-bit 4:2:0.
     """
 
-    def __init__(self, engine: StagedEngine, clock: Callable[[], float], costs: CostModel, reuse: bool = True) -> None:
+    def __init__(
+        self,
+        engine: StagedEngine,
+        clock: Callable[[], float],
+        costs: CostModel,
+        reuse: bool = True,
+        surface: Surface | None = None,
+    ) -> None:
         self.engine = engine
         self.card = engine.card
         self.clock = clock
         self.costs = costs
         self.reuse = reuse
+        self.surface: Surface = Captured() if surface is None else surface
         self._macs = exit_costs(self.card)
         self._halos = [0, *(2 * -(-(exit.radius + MARGIN) // 2) for exit in self.card.exits)]
         self._last: _State | None = None
 
-    def within(self, frame: Frame, due_ns: float) -> tuple[Planes, Spent]:
+    def within(self, frame: Sized, due_ns: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame`, as good as can be had until `due_ns`."""
         state = self._begin(frame)
         reached = np.zeros_like(state.exits) if self._last is None else np.where(state.fresh, 0, self._last.exits)
@@ -113,7 +118,7 @@ class Refiner:
             self.costs.relax()
         return planes, spent
 
-    def share(self, frame: Frame, quality: float) -> tuple[Planes, Spent]:
+    def share(self, frame: Sized, quality: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame` for the share `quality`, 0 to 1, of the compute of its last exit."""
         state = self._begin(frame)
         budget = quality * state.spent.full_macs * (1 + 1e-9)
@@ -124,14 +129,14 @@ class Refiner:
         """Take nothing over from the last frame."""
         self._last = None
 
-    def _begin(self, frame: Frame) -> _State:
+    def _begin(self, frame: Sized) -> _State:
         """The interpolated frame, what changed since the last one, and what exits are expected to reach."""
         began = self.clock()
         multiple = self.card.size_multiple
         width, height = (-(-side // multiple) * multiple for side in (frame.width, frame.height))
         grid = Grid(width, height, SIDE)
         fresh, last = self._changed(frame, grid), self._last
-        large = last.large if last is not None and not fresh.any() else self._interpolate(frame)
+        large = last.large if last is not None and not fresh.any() else self.surface.enlarge(frame, self.card.scale)
         errors = last.errors if last is not None and not fresh.any() else np.empty((*fresh.shape, len(self._macs)))
         spent = Spent(np.zeros(len(self._macs), np.intp), full_macs=grid.width * grid.height * float(self._macs[-1]))
         state = _State(frame, grid, fresh, large, np.zeros(fresh.shape, np.intp), errors, spent)
@@ -140,22 +145,18 @@ class Refiner:
         spent.begin_ns = self.clock() - began
         return state
 
-    def _interpolate(self, frame: Frame) -> Planes:
-        return enlarge((frame.y, frame.u, frame.v), self.card.scale, frame.colour.chroma_left)
-
-    def _changed(self, frame: Frame, grid: Grid) -> NDArray[np.bool_]:
+    def _changed(self, frame: Sized, grid: Grid) -> NDArray[np.bool_]:
         last = self._last
-        if not self.reuse or last is None or last.grid != grid or last.frame.colour != frame.colour:
+        if not self.reuse or last is None or last.grid != grid:
             self._last = None
             return np.ones((grid.rows, grid.columns), bool)
-        planes = ((last.frame.y, frame.y, 1), (last.frame.u, frame.u, 2), (last.frame.v, frame.v, 2))
-        return np.logical_or.reduce([changed(old, new, grid, max(self._halos), factor) for old, new, factor in planes])
+        return self.surface.changed(last.frame, frame, grid, max(self._halos))
 
     def _judge(self, state: _State) -> NDArray[np.floating]:
         if self.card.exits[-1].gain or self.card.estimator is None:
-            return by_likeness(state.frame.y, state.grid, self.card)
-        rgb = self._colours(state)[0]
-        return by_estimator(rgb, state.frame.y, state.grid, self.card.estimator, self.engine.estimate)
+            return by_likeness(self.surface.luma(state.frame), state.grid, self.card)
+        rgb, luma = self._colours(state)[0], self.surface.luma(state.frame)
+        return by_estimator(rgb, luma, state.grid, self.card.estimator, self.engine.estimate)
 
     def _plan(
         self, state: _State, price: Price, budget: float, reached: NDArray[np.intp] | None = None
@@ -166,6 +167,7 @@ class Refiner:
         gains = (errors[:, :1] - errors) * areas
         prices = np.array([price(k, SIDE**2) / SIDE**2 for k in range(len(self._macs))]) * areas
         start = None if reached is None else reached.ravel()
+        whole = price(len(self._macs) - 1, state.grid.width * state.grid.height)
         overhead, wanted = 1.0, np.zeros_like(state.exits)
         for _ in range(ROUNDS):
             wanted = allocate(gains, prices * overhead, budget, start).exits.reshape(state.exits.shape)
@@ -173,12 +175,14 @@ class Refiner:
             cost = sum(price(k, self._window(state.grid, region, k).area) for region, k in _regions(todo))
             if cost <= budget:
                 break
+            if whole <= min(budget, cost):
+                return np.full_like(wanted, len(self._macs) - 1)  # In one piece there are no halos.
             overhead *= min(max(cost / budget, 1.03), 2.0) if budget > 0 else 2.0
         return wanted
 
     def _finish(
         self, state: _State, wanted: NDArray[np.intp], due_ns: float = float("inf"), most_ns: float = float("inf")
-    ) -> tuple[Planes, Spent]:
+    ) -> tuple[Upscaled, Spent]:
         """Take over what need not be done again, refine the rest in regions of at most `most_ns`, and remember."""
         kept = self._take_over(state, wanted)
         regions = _regions(np.where(kept, 0, wanted))
@@ -208,13 +212,12 @@ class Refiner:
         kept = usable & (wanted == last.exits)
         state.exits[usable] = last.exits[usable]
         if usable.all():
-            y, u, v = last.large
-            state.large = last.large if kept.all() else (y.copy(), u.copy(), v.copy())
+            state.large = last.large if kept.all() else tuple(plane.copy() for plane in last.large)
             return kept
         if state.large is last.large:
-            state.large = self._interpolate(state.frame)
+            state.large = self.surface.enlarge(state.frame, self.card.scale)
         for region in join(usable & (last.exits > 0), usable.size):
-            canvas.copy(state.grid.rect_of(region), self.card.scale, last.large, state.large)
+            self.surface.copy(state.grid.rect_of(region), self.card.scale, last.large, state.large)
         return kept
 
     def _worth(self, state: _State, region: Region, k: int) -> float:
@@ -241,7 +244,7 @@ class Refiner:
 
     def _put(self, state: _State, k: int, features: tuple[Array, ...], rect: Rect, seen: Rect) -> None:
         upscaled = self.engine.head(k, features)[0]
-        canvas.paste(rect, seen, upscaled, self.card.scale, state.frame.colour, state.large)
+        self.surface.paste(rect, seen, upscaled, self.card.scale, state.frame, state.large)
 
     def _in_time(self, k: int, pixels: int, due_ns: float) -> bool:
         """Whether stage and head `k` would be done by `due_ns`."""
@@ -273,8 +276,7 @@ class Refiner:
     def _colours(self, state: _State) -> Array:
         """The whole frame as the network's input, (1, 3, H, W); made when first needed."""
         if state.rgb is None:
-            frame, multiple = state.frame, self.card.size_multiple
-            rgb = to_rgb(frame.y, frame.u, frame.v, frame.colour)
+            rgb, multiple = self.surface.rgb(state.frame), self.card.size_multiple
             state.rgb = np.pad(rgb, ((0, 0), (0, 0), *((0, -side % multiple) for side in rgb.shape[2:])), mode="edge")
         return state.rgb
 

@@ -14,6 +14,8 @@ KR_KB = {
     "fcc": (0.3, 0.11),
 }
 """Luma weights of red and blue per matrix (H.273, matrix coefficients; BT.2020 with non-constant luminance)."""
+MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+"""Keys of `KR_KB` by matrix coefficients, H.273 code point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,30 @@ class Colour:
     def __post_init__(self) -> None:
         if self.matrix not in KR_KB:
             raise ValueError(f"unknown matrix {self.matrix!r}; known: {', '.join(KR_KB)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How fine the planes of a YCbCr picture are."""
+
+    bits: int = 8
+    """Of a sample, 8 to 16."""
+    columns: int = 2
+    """Luma columns for each chroma column: 1, 2 or 4."""
+    rows: int = 2
+    """Luma rows for each chroma row."""
+    row: str = "centre"
+    """Where chroma lies between its luma rows: `top`, `centre` or `bottom`. Between columns, see `Colour`."""
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.bits <= 16 or self.row not in ("top", "centre", "bottom"):
+            raise ValueError(f"8 to 16 bits, chroma on top, in the centre or at the bottom; not {self}")
+        if self.columns not in (1, 2, 4) or self.rows not in (1, 2, 4):
+            raise ValueError(f"chroma has a sample for 1, 2 or 4 of luma's, not {self.columns}x{self.rows}")
+
+
+YUV420P8 = Sampling()
+"""What captures are, and what `Frame` holds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 from rtsr.anytime import Refiner, Spent
 from rtsr.calibration import calibrate_stages, calibrate_whole
 from rtsr.cubic import enlarge
-from rtsr.deadline import CostModel, Ladder, Least
+from rtsr.deadline import Ladder, Least
 from rtsr.duration import LONGEST, frame_time
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import UsageError
@@ -144,8 +144,7 @@ class _Tiles:
     ) -> None:
         self.engine = StagedEngine(network.card, network.path, threads)
         self.scale, self.quality = network.card.scale, pace.quality
-        costs = CostModel({}) if pace.deadline is None else calibrate_stages(self.engine)
-        self.refiner = Refiner(self.engine, clock, costs, reuse)
+        self.refiner = Refiner(self.engine, clock, calibrate_stages(self.engine), reuse)
         self.fitting = Least()
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
@@ -182,14 +181,7 @@ class _WholeFrames:
     def __post_init__(self) -> None:
         card = self.network.card
         self.scale = card.scale
-        smaller = [
-            n.card.name
-            for n in networks().values()
-            if (n.card.scale, n.card.flavour) == (card.scale, card.flavour)
-            and not n.card.exits
-            and n.card.macs_per_pixel < card.macs_per_pixel
-        ]
-        names = [*smaller, str(self.network.card_path)]
+        names = [*(n.card.name for n in smaller_networks(self.network)), str(self.network.card_path)]
         self.rungs = [Upscaler(self.scale, model=name, threads=self.threads) for name in names]
         self.costs = calibrate_whole([rung.engine for rung in self.rungs])
 
@@ -221,6 +213,18 @@ class _WholeFrames:
     def close(self) -> None:
         for rung in self.rungs:
             rung.close()
+
+
+def smaller_networks(network: Network) -> list[Network]:
+    """The shipped networks with one exit, of the scale and flavour of `network`, that cost less; cheapest first."""
+    card = network.card
+    return [
+        n
+        for n in networks().values()
+        if (n.card.scale, n.card.flavour) == (card.scale, card.flavour)
+        and not n.card.exits
+        and n.card.macs_per_pixel < card.macs_per_pixel
+    ]
 
 
 def _interpolated(frame: Frame, scale: Fraction, width: int, height: int) -> Frame:

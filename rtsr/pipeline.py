@@ -23,8 +23,10 @@ from rtsr.report import Progress, Report
 from rtsr.sink.names import check_output
 from rtsr.sink.pyav import PyAVSink, holding_suffix
 from rtsr.sink.stream import StreamSink
+from rtsr.source.base import Copied, Source
 from rtsr.source.live import LiveSource, PlayedSource, address, is_live
-from rtsr.source.pyav import Copied, PyAVSource
+from rtsr.source.pyav import PyAVSource
+from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
 from rtsr.spending import in_milliseconds
 from rtsr.upscaler import Upscaler
 
@@ -98,6 +100,8 @@ def _finish(job: Job, flow: "_Flow", watch: Callable[[Progress], None] | None) -
 
 def _check_source(job: Job) -> None:
     """Raise UsageError where the input is not of the kind that the job is meant for."""
+    if _is_script(job) and job.live is not None:
+        raise UsageError(f"{job.source} is a script, which has no clock; leave out --live and --realtime")
     if job.live is None and address(job.source) is not None:
         raise UsageError(f"{job.source} is live; add --live to keep up with it")
     if job.live is not None and job.live.realtime and is_live(job.source):
@@ -106,7 +110,13 @@ def _check_source(job: Job) -> None:
         raise UsageError(f"{job.source} is a file; add --realtime to play it at its own pace, or leave out --live")
 
 
-def _open_source(job: Job, stop: Event) -> PyAVSource:
+def _is_script(job: Job) -> bool:
+    return address(job.source) is None and Path(job.source).suffix.lower() == SCRIPT
+
+
+def _open_source(job: Job, stop: Event) -> Source:
+    if _is_script(job):
+        return VapourSynthSource(Path(job.source))
     if job.live is not None and job.live.realtime:
         return PlayedSource(job.source, stop)
     if job.live is not None and is_live(job.source):
@@ -123,7 +133,7 @@ def _open_upscaler(job: Job, scale: Fraction) -> Upscaler | PacedUpscaler:
 
 
 def _plan_delivery(
-    job: Job, upscaler: Upscaler | PacedUpscaler, source: PyAVSource, large: Video, progress: Progress
+    job: Job, upscaler: Upscaler | PacedUpscaler, source: Source, large: Video, progress: Progress
 ) -> Delivery | None:
     """How frames are kept in time; None where nothing is said of time or quality."""
     if isinstance(upscaler, Upscaler):
@@ -138,7 +148,7 @@ def _plan_delivery(
     return Delivery(upscaler, source.video, large, deadline, late, progress.spending, job.live, follows)
 
 
-def _open_sink(job: Job, output: Path | str, large: Video, source: PyAVSource) -> PyAVSink:
+def _open_sink(job: Job, output: Path | str, large: Video, source: Source) -> PyAVSink:
     target = address(output)
     if target is not None:
         return StreamSink(target, large, source, job.encoding)
@@ -150,7 +160,7 @@ def _check_output(job: Job, output: Path | str) -> None:
         check_output(Path(output), Path(job.source), job.overwrite)
 
 
-def default_output(job: Job, source: PyAVSource) -> Path:
+def default_output(job: Job, source: Source) -> Path:
     """Where the result goes if nothing is said: the source's stem with the scale behind it, in its folder."""
     if is_live(job.source):
         raise UsageError(f"name the output of the live input {job.source} with -o, e.g. -o out.mkv")
@@ -178,7 +188,7 @@ def _keep_part(sink: PyAVSink, frames: int) -> str:
 class _Flow:
     """Everything from `source` to `sink`: decoding and upscaling on their own threads, encoding on the caller's."""
 
-    source: PyAVSource
+    source: Source
     upscaler: Upscaler | PacedUpscaler
     delivery: Delivery | None
     reference: Reference | None

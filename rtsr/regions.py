@@ -122,23 +122,23 @@ def window(rect: Rect, halo: int, grid: Grid, multiple: int = 1) -> Rect:
 
 
 def changed(
-    before: NDArray[np.uint8], now: NDArray[np.uint8], grid: Grid, halo: int, factor: int = 1
+    before: NDArray, now: NDArray, grid: Grid, halo: int, factors: tuple[int, int] = (1, 1)
 ) -> NDArray[np.bool_]:
     """Which tiles, each with `halo` around it, differ in any pixel between two planes of one size.
 
-    `factor` is 2 for planes of half the grid's resolution (chroma). Exact, not a guess.
+    `factors` are the grid's rows and columns for each of the planes' (chroma). Exact, not a guess.
     """
-    return window_sums((before != now).view(np.uint8), grid, halo, factor) > 0
+    return window_sums((before != now).view(np.uint8), grid, halo, factors) > 0
 
 
-def window_sums(plane: NDArray, grid: Grid, halo: int = 0, factor: int = 1) -> NDArray:
+def window_sums(plane: NDArray, grid: Grid, halo: int = 0, factors: tuple[int, int] = (1, 1)) -> NDArray:
     """Sum of `plane`, uint8 or float32, over every tile with `halo` around it, (rows, columns).
 
-    From one summed-area table. `factor` as in `changed`.
+    From one summed-area table. `factors` as in `changed`.
     """
     table = np.asarray(cv2.integral(plane))
     starts, ends = [], []
-    for side, limit in zip((grid.height, grid.width), plane.shape, strict=True):
+    for side, limit, factor in zip((grid.height, grid.width), plane.shape, factors, strict=True):
         first = np.arange(0, side, grid.side)
         starts.append(np.maximum(0, (first - halo) // factor))
         ends.append(np.minimum(limit, -(-(np.minimum(first + grid.side, side) + halo) // factor)))

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.colour import from_rgb, to_rgb
-from rtsr.cubic import Planes
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine
 from rtsr.errors import UsageError
@@ -100,7 +99,7 @@ def target_size(width: int, height: int, scale: Fraction) -> tuple[int, int]:
     return ceil(width * scale) // 2 * 2, ceil(height * scale) // 2 * 2
 
 
-def fitted(frame: Frame, planes: Planes, width: int, height: int) -> Frame:
+def fitted(frame: Frame, planes: tuple[NDArray, ...], width: int, height: int) -> Frame:
     """`frame` with the pixels of `planes`, cropped or reduced to `width` x `height`, both even."""
     y, u, v = planes
     return replace(

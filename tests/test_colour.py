@@ -6,7 +6,7 @@ import pytest
 from av.video.reformatter import Colorspace
 
 from rtsr.colour import from_rgb, to_rgb
-from rtsr.frame import Colour
+from rtsr.frame import Colour, Sampling
 
 RED, GREEN, BLUE, WHITE, GREY, BLACK = (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1), (0.5, 0.5, 0.5), (0, 0, 0)
 
@@ -43,6 +43,12 @@ EVERY_COLOUR = [
     for full_range in (False, True)
     for chroma_left in (False, True)
 ]
+
+SAMPLINGS = [
+    Sampling(bits, columns, rows, row)
+    for bits in (8, 10, 16)
+    for columns, rows, row in ((2, 2, "centre"), (2, 2, "top"), (2, 2, "bottom"), (2, 1, "centre"), (1, 1, "centre"))
+] + [Sampling(8, 4, 1), Sampling(12, 1, 2)]
 
 # libswscale's flags: without the last two it looks values up in coarse tables.
 SWS_BILINEAR, SWS_FULL_CHROMA, SWS_ACCURATE_ROUNDING = 2, 0x2000, 0x40000
@@ -173,3 +179,54 @@ def test_agrees_with_libswscale(colour):
     ours = 255 * to_rgb(*planes, colour)[0].transpose(1, 2, 0)
     difference = np.abs(ours - theirs)[4:-4, 4:-4]
     assert difference.max() < 2 and difference.mean() < 0.6
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+@pytest.mark.parametrize("full_range", [False, True])
+@SITINGS
+def test_every_sampling_keeps_smooth_pictures(sampling: Sampling, full_range: bool, left: bool) -> None:
+    colour, rgb = Colour("bt709", full_range, left), smooth(48, 64)
+    planes = from_rgb(rgb, colour, sampling)
+    shape = (48 // sampling.rows, 64 // sampling.columns)
+    assert [plane.shape for plane in planes] == [(48, 64), shape, shape]
+    assert all(plane.dtype == (np.uint8 if sampling.bits == 8 else np.uint16) for plane in planes)
+    again = to_rgb(*planes, colour, sampling)[0]
+    allowed = 0.02 if max(sampling.columns, sampling.rows) > 1 else 1.9 / (1 << sampling.bits)
+    inner = slice(4, -4)
+    assert np.abs(again - rgb)[:, inner, inner].max() < allowed
+
+
+@pytest.mark.parametrize("bits", [9, 10, 12, 16])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_more_bits_are_the_same_colours_in_finer_steps(bits: int, full_range: bool) -> None:
+    colour, rgb = Colour("bt601", full_range), smooth(20, 24)
+    coarse, fine = from_rgb(rgb, colour), from_rgb(rgb, colour, Sampling(bits))
+    ratio = (256 * 2 ** (bits - 8) - 1) / 255 if full_range else 2 ** (bits - 8)
+    for grey, few, many in zip((0, 128, 128), coarse, fine, strict=True):
+        assert np.abs((many - float(grey << bits - 8)) / ratio - (few - float(grey))).max() <= 0.76
+
+
+@pytest.mark.parametrize("row", ["top", "bottom"])
+def test_chroma_lies_on_the_row_that_it_is_said_to_lie_on(row: str) -> None:
+    sampling, colour = Sampling(row=row), Colour("bt709")
+    rgb = np.zeros((3, 16, 8), np.float32)
+    rgb[2] = np.linspace(0, 1, 16, dtype=np.float32)[:, None]
+    _, u, _ = from_rgb(rgb, colour, sampling)
+    _, exact, _ = from_rgb(rgb, colour, Sampling(columns=1, rows=1))
+    on = exact[(0 if row == "top" else 1) :: 2, ::2]
+    assert np.abs(u[1:-1].astype(int) - on[1:-1]).max() <= 1
+    again = to_rgb(*from_rgb(rgb, colour, sampling), colour, sampling)[0]
+    assert np.abs(again - rgb)[:, 2:-2].max() < 0.01
+
+
+def test_whites_and_greys_fit_into_every_depth() -> None:
+    for bits in (10, 16):
+        for value in (0.0, 0.5, 1.0):
+            planes = from_rgb(constant((0, 0, value)), Colour("bt709", True), Sampling(bits))
+            assert max(int(plane.max()) for plane in planes) <= (1 << bits) - 1
+
+
+@pytest.mark.parametrize("bad", [{"bits": 7}, {"columns": 3}, {"rows": 0}, {"row": "left"}])
+def test_no_other_samplings(bad: dict) -> None:
+    with pytest.raises(ValueError, match="chroma"):
+        Sampling(**bad)

@@ -52,7 +52,7 @@ def test_a_changed_pixel_is_seen_by_the_tiles_that_look_at_it(seed: int, factor:
     now = before.copy()
     y, x = int(random.integers(height)), int(random.integers(width))
     now[y, x] ^= 1
-    found = changed(before, now, grid, halo, factor)
+    found = changed(before, now, grid, halo, (factor, factor))
     for row in range(grid.rows):
         for column in range(grid.columns):
             seen = window(grid.rect(row, column), halo, grid).pixels

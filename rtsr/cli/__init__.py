@@ -6,6 +6,7 @@ import sys
 
 from rtsr.cli import evaluate as evaluate
 from rtsr.cli import export as export
+from rtsr.cli import filters as filters
 from rtsr.cli import import_ as import_
 from rtsr.cli import models as models
 from rtsr.cli import presets as presets

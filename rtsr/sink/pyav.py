@@ -2,6 +2,7 @@
 
 import os
 from array import array
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,8 @@ from av.video.stream import VideoStream
 from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.frame import Frame, Video
 from rtsr.sink.names import TIMED, finish_as, mp4_family, spare_name
-from rtsr.source.pyav import Copied, PyAVSource
+from rtsr.source.base import Copied, Source
+from rtsr.source.pyav import PyAVSource
 
 IN_MPEGTS = {"h264", "hevc", "mpeg2video", "mpeg4", "aac", "ac3", "eac3", "mp2", "mp3", "opus", "dvb_subtitle"}
 DEFAULT_CRF = 17
@@ -69,9 +71,7 @@ class PyAVSink:
     `path`'s file type or the encoder cannot hold.
     """
 
-    def __init__(
-        self, path: Path, video: Video, source: PyAVSource, encoding: Encoding, overwrite: bool = False
-    ) -> None:
+    def __init__(self, path: Path, video: Video, source: Source, encoding: Encoding, overwrite: bool = False) -> None:
         self.path = path
         self.video = video
         self.overwrite = overwrite
@@ -83,8 +83,8 @@ class PyAVSink:
         try:
             self._stream = self._add_video(source, encoding)
             self._copies = self._add_copies(source)
-            self._container.metadata.update(_portable(source.container.metadata))
-            self._container.set_chapters(source.container.chapters())
+            self._container.metadata.update(_portable(source.metadata))
+            self._container.set_chapters(source.chapters())
             self._container.start_encoding()
         except (FFmpegError, OSError) as cause:
             self.abandon()
@@ -179,7 +179,7 @@ class PyAVSink:
         self.part = spare_name(self.path)
         return _create(self.part, self.path)
 
-    def _add_video(self, source: PyAVSource, encoding: Encoding) -> VideoStream:
+    def _add_video(self, source: Source, encoding: Encoding) -> VideoStream:
         video = self.video
         wanted = av.Codec(encoding.codec, "w").canonical_name
         if not _holds(self._container, {wanted}):
@@ -200,7 +200,8 @@ class PyAVSink:
             if not (mp4_family(self.path) or self.path.suffix.lower() == ".mkv"):
                 raise UsageError(f"{self.path.suffix} files keep no rotation; name the output .mp4 or .mkv")
             stream.set_display_matrix(video.display_matrix)
-        _describe_as(source.stream, stream)
+        if source.stream is not None:
+            _describe_as(source.stream, stream)
         if wanted == "hevc" and mp4_family(self.path):
             context.codec_tag = "hvc1"  # Apple's players ignore FFmpeg's default, hev1.
         try:
@@ -214,7 +215,7 @@ class PyAVSink:
             raise UsageError(f"{encoding.codec} has no option {unknown}; see: ffmpeg -h encoder={encoding.codec}")
         return stream
 
-    def _add_copies(self, source: PyAVSource) -> dict[int, Stream]:
+    def _add_copies(self, source: Source) -> dict[int, Stream]:
         copies = {}
         for stream in source.others:
             name = stream.codec_context.codec.canonical_name
@@ -253,7 +254,7 @@ def _turn(video: Video) -> list[float]:
     return [round(matrix[i] / 65536, 2) + 0.0 for i in (0, 1, 3, 4)]
 
 
-def holding_suffix(source: PyAVSource, encoding: Encoding, rotated: bool) -> str:
+def holding_suffix(source: Source, encoding: Encoding, rotated: bool) -> str:
     """File type of the first container that holds the encoder and all that is kept of `source`: its own, .mp4, .mkv."""
     codecs = {av.Codec(encoding.codec, "w").canonical_name}
     codecs |= {stream.codec_context.codec.canonical_name for stream in source.others}
@@ -289,7 +290,7 @@ def _describe_as(stream: Stream, copy: Stream) -> None:
     copy.disposition = stream.disposition
 
 
-def _portable(metadata: dict[str, str]) -> dict[str, str]:
+def _portable(metadata: Mapping[str, str]) -> dict[str, str]:
     """Metadata of the content, without what describes the file that it came from."""
     own = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "handler_name", "vendor_id"}
     return {key: value for key, value in metadata.items() if key.lower() not in own}

@@ -10,7 +10,7 @@ from av.error import FFmpegError
 from rtsr.errors import SinkError, UsageError
 from rtsr.frame import Video
 from rtsr.sink.pyav import Encoding, PyAVSink
-from rtsr.source.pyav import PyAVSource
+from rtsr.source.base import Source
 
 STANDARD_OUTPUT = "-"
 PROTOCOLS = ("udp", "rtp", "tcp", "srt")
@@ -23,7 +23,7 @@ class StreamSink(PyAVSink):
     What is sent cannot be read back, nor taken back.
     """
 
-    def __init__(self, target: str, video: Video, source: PyAVSource, encoding: Encoding) -> None:
+    def __init__(self, target: str, video: Video, source: Source, encoding: Encoding) -> None:
         self.target = target
         super().__init__(Path("stream.ts"), video, source, encoding)
 

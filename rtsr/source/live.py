@@ -20,7 +20,8 @@ from av.error import ExitError, FFmpegError, ProtocolNotFoundError
 
 from rtsr.errors import SourceError, UsageError
 from rtsr.frame import Frame
-from rtsr.source.pyav import Copied, PyAVSource
+from rtsr.source.base import Copied
+from rtsr.source.pyav import PyAVSource
 
 PROTOCOLS = ("udp", "rtp", "rtsp", "rtsps", "rtmp", "srt", "tcp")
 """Network protocols that live streams come by."""

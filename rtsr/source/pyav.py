@@ -1,7 +1,6 @@
 """Frames and packets of a media file, through PyAV."""
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Self
@@ -16,24 +15,14 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from rtsr.errors import SourceError
-from rtsr.frame import Colour, Frame, Video
+from rtsr.frame import MATRICES, Colour, Frame, Video
+from rtsr.source.base import Copied
 
-MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
-"""Matrix coefficients by H.273 code point."""
 BT709, UNSPECIFIED, BT601 = 1, 2, 6
 FULL_RANGE = 2
 UNTIMED = ("avi", "h264", "hevc", "m4v", "mjpeg")
 """Containers that keep no presentation times."""
 PLANAR_420 = ("yuv420p", "yuvj420p")
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """A packet of another stream (sound, subtitles) on its way to the output, untouched."""
-
-    stream: int
-    """Index of the stream in the source."""
-    packet: av.Packet
 
 
 class PyAVSource:
@@ -71,6 +60,15 @@ class PyAVSource:
     def stream(self) -> VideoStream:
         """PyAV's stream behind `video`, for its metadata."""
         return self._stream
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The file's own."""
+        return self.container.metadata
+
+    def chapters(self) -> list:
+        """As PyAV gives and takes them."""
+        return self.container.chapters()
 
     def __enter__(self) -> Self:
         return self

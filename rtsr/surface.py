@@ -1,0 +1,84 @@
+"""How `rtsr.anytime` reads frames and makes planes of them: in 8-bit 4:2:0, or in whatever a caller has."""
+
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtsr import canvas
+from rtsr.colour import to_rgb
+from rtsr.cubic import Planes, enlarge
+from rtsr.frame import Frame
+from rtsr.regions import Grid, Rect, changed
+
+
+class Sized(Protocol):
+    """A frame's size in pixels."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+
+Upscaled = tuple[NDArray, ...]
+"""The planes of an upscaled frame."""
+
+
+class Surface(Protocol):
+    """What can be done with frames of one kind, which have a width and a height."""
+
+    def changed(self, before: Any, now: Any, grid: Grid, halo: int) -> NDArray[np.bool_]:
+        """Tiles that, each with `halo` around it, differ in any sample: (rows, columns)."""
+        ...
+
+    def rgb(self, frame: Any) -> NDArray[np.float32]:
+        """(1, 3, H, W) in [0, 1]."""
+        ...
+
+    def luma(self, frame: Any) -> NDArray[np.uint8]:
+        """(H, W), in about the steps of 8-bit video."""
+        ...
+
+    def enlarge(self, frame: Any, scale: Fraction) -> Upscaled:
+        """The planes upscaled with Keys' kernel, a = -0.75; they can be written to."""
+        ...
+
+    def copy(self, rect: Rect, scale: Fraction, source: Upscaled, target: Upscaled) -> None:
+        """Copy what `rect` became from one upscaled frame to another; `rect` starts on multiples of the tiles' side."""
+        ...
+
+    def paste(
+        self, rect: Rect, seen: Rect, upscaled: NDArray[np.float32], scale: Fraction, frame: Any, target: Upscaled
+    ) -> None:
+        """Put what `rect` became into `target`; `upscaled` (3, h, w) is what the window `seen` around it became."""
+        ...
+
+
+class Captured:
+    """Frames in 8-bit 4:2:0. Planes come out with even sides, chroma sited on the left."""
+
+    def changed(self, before: Frame, now: Frame, grid: Grid, halo: int) -> NDArray[np.bool_]:
+        if before.colour != now.colour:
+            return np.ones((grid.rows, grid.columns), bool)
+        planes = ((before.y, now.y, 1), (before.u, now.u, 2), (before.v, now.v, 2))
+        return np.logical_or.reduce([changed(old, new, grid, halo, (n, n)) for old, new, n in planes])
+
+    def rgb(self, frame: Frame) -> NDArray[np.float32]:
+        return to_rgb(frame.y, frame.u, frame.v, frame.colour)
+
+    def luma(self, frame: Frame) -> NDArray[np.uint8]:
+        return frame.y
+
+    def enlarge(self, frame: Frame, scale: Fraction) -> Planes:
+        return enlarge((frame.y, frame.u, frame.v), scale, frame.colour.chroma_left)
+
+    def copy(self, rect: Rect, scale: Fraction, source: Any, target: Any) -> None:
+        canvas.copy(rect, scale, source, target)
+
+    def paste(
+        self, rect: Rect, seen: Rect, upscaled: NDArray[np.float32], scale: Fraction, frame: Frame, target: Any
+    ) -> None:
+        canvas.paste(rect, seen, upscaled, scale, frame.colour, target)

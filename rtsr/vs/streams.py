@@ -1,0 +1,118 @@
+"""Frames of a clip, each upscaled by one of several engines: what VapourSynth calls for every frame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtsr.errors import RtsrError
+from rtsr.regions import Rect, join
+from rtsr.vs.binding import vs
+from rtsr.vs.formats import Coding, coding_of
+from rtsr.vs.history import History, Record
+from rtsr.vs.painter import Painter
+
+WORTHWHILE = 0.8
+"""Parts of a frame are reused where what is computed, halos included, is at most this share of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A frame's planes and their meaning; `frame` keeps the memory alive."""
+
+    frame: vs.VideoFrame
+    planes: Sequence[NDArray]
+    coding: Coding
+
+    @classmethod
+    def of(cls, frame: vs.VideoFrame) -> "Picture":
+        """What is in `frame`; raises UsageError for a colour matrix that is not known."""
+        return cls(frame, planes_of(frame), coding_of(frame.format, frame.props, frame.height))
+
+    @property
+    def width(self) -> int:
+        return self.planes[0].shape[1]
+
+    @property
+    def height(self) -> int:
+        return self.planes[0].shape[0]
+
+    @cached_property
+    def rgb(self) -> NDArray[np.float32]:
+        """(1, 3, H, W) in [0, 1]."""
+        return self.coding.decode(self.planes)
+
+
+class Stream:
+    """Upscales one frame at a time with one engine; `history` is shared by all streams of a clip, None: no reuse."""
+
+    def __init__(
+        self, painter: Painter, history: History[vs.VideoFrame] | None = None, tile: int | None = None
+    ) -> None:
+        self.painter, self.history = painter, history
+        self._tiles = painter.tiles(tile)
+        self._most = (
+            painter.grid.rows * painter.grid.columns if tile is None else max(tile // painter.grid.side, 1) ** 2
+        )
+
+    def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        """Frame `n`, upscaled; `f` is the clip's frame."""
+        try:
+            source = Picture.of(f)
+            if self.history is None:
+                return self._make(source, None)
+            return self.history.make(n, source, lambda before: self._make(source, before))
+        except RtsrError as cause:
+            raise vs.Error(f"rtsr: frame {n}: {cause}") from cause
+
+    def _make(self, source: Picture, before: Record[vs.VideoFrame] | None) -> vs.VideoFrame:
+        began = perf_counter()
+        last, regions = self._reusable(source, before)
+        form, painter = source.frame.format, self.painter
+        made = vs.core.create_video_frame(form, painter.width, painter.height) if last is None else last.copy()
+        if regions:
+            target = planes_of(made)
+            for rect in regions:
+                painter.paint(rect, source.planes, target, source.coding)
+        made.props = source.frame.props
+        computed = sum(rect.area for rect in regions) / painter.area
+        tag(made, [0.0, 1.0], perf_counter() - began, 1 - computed)
+        return made
+
+    def _reusable(
+        self, source: Picture, before: Record[vs.VideoFrame] | None
+    ) -> tuple[vs.VideoFrame | None, list[Rect]]:
+        """The upscaled frame to start from, None for a new one, and what is left to compute."""
+        whole = None, self._tiles
+        if before is None or not isinstance(old := before.source, Picture) or old.coding != source.coding:
+            return whole
+        fresh = self.painter.fresh(old.planes, source.planes, source.coding.steps)
+        regions = self._regions(fresh)
+        seen = sum(self.painter.seen(rect).area for rect in regions)
+        if seen > WORTHWHILE * self.painter.area:
+            return whole
+        last = before.wait()
+        return whole if last is None else (last, regions)
+
+    def _regions(self, fresh: NDArray[np.bool_]) -> list[Rect]:
+        if not fresh.any():
+            return []
+        if not self.painter.exact:
+            return self._tiles
+        grid = self.painter.grid
+        return [grid.rect_of(region) for region in join(fresh, self._most)]
+
+
+def planes_of(frame: vs.VideoFrame) -> list[NDArray]:
+    """Views of a frame's planes."""
+    return [np.asarray(frame[i]) for i in range(frame.format.num_planes)]
+
+
+def tag(frame: vs.VideoFrame, exit_share: Sequence[float], seconds: float, reused: float) -> None:
+    """Say on the frame what it got: its share by exit (bicubic first), milliseconds, the share that was reused."""
+    frame.props["rtsr_exit_share"] = list(exit_share)
+    frame.props["rtsr_ms"] = 1000 * seconds
+    frame.props["rtsr_reused"] = reused

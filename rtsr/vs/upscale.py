@@ -1,0 +1,177 @@
+"""The filter: checks everything when the script is evaluated, then hands out frames to streams."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from time import perf_counter_ns
+
+from rtsr.duration import as_seconds
+from rtsr.engine import RESAMPLERS, open_engine
+from rtsr.engine.base import Engine
+from rtsr.engine.resample import steep_bicubic
+from rtsr.engine.stages import StagedEngine
+from rtsr.errors import RtsrError, UsageError
+from rtsr.paced import DEFAULT_MODEL as PACED_MODEL
+from rtsr.paced import Pace, smaller_networks
+from rtsr.preset import ENGINES
+from rtsr.resources import find_reaching_network
+from rtsr.scale import as_scale
+from rtsr.vs.binding import vs
+from rtsr.vs.formats import check_clip, coding_of, steps_of
+from rtsr.vs.history import History
+from rtsr.vs.paced import Method, PacedStream, Rungs, Tiles
+from rtsr.vs.painter import NEARLY_LOCAL, Painter, output_side
+from rtsr.vs.streams import Stream
+
+DEFAULT_MODEL = "quicksrnet-small"
+SMALLEST_TILE = 32
+
+
+def Upscale(
+    clip: vs.VideoNode,
+    scale: float | str | Fraction = 2,
+    model: str | Path | None = None,
+    engine: str = "auto",
+    num_streams: int = 2,
+    tile: int | None = None,
+    *,
+    deadline: float | str | None = None,
+    quality: float | None = None,
+    threads: int | None = None,
+    reuse: bool = True,
+    peek: bool = True,
+) -> vs.VideoNode:
+    """`clip` upscaled by `scale`, above 1 and at most 4, in its own format; all props are kept.
+
+    Takes RGBS, RGBH, RGB24, GRAYS and YUV of 8 to 16 bits, of constant format and size. YUV is converted by its
+    props `_Matrix`, `_Range` and `_ChromaLocation`, and back. Sides become `ceil(side * scale)`, in YUV cut to what
+    chroma divides. Scales that no network has are reached by the next larger one, or by running it twice, and
+    reduced with Lanczos' filter.
+
+    Args:
+        model: A network's name as `rtsr models` lists it, its architecture, or a card's path. Default:
+            quicksrnet-small; with deadline or quality enaf-quicksrnet-medium, which has several exits.
+        engine: auto, onnx, bicubic, lanczos or fsr.
+        num_streams: Frames that are upscaled at once.
+        tile: Sides of the tiles that a frame is cut into, in input pixels, to bound memory. None: whole frames.
+        deadline: Seconds for a frame, or "16ms". What can be done in them is done: a network with several exits is
+            refined tile by tile; of others, the largest that fits is run. One frame at a time, best in order.
+        quality: Share of the network's compute to spend, 0 to 1, where it buys the most. One frame at a time.
+        threads: Cores for each stream. Default: what there are, shared.
+        reuse: Take tiles that did not change since the frame before, halo included, from its result; where frames
+            are asked for in another order, nothing is reused. The result is the same, bit for bit.
+        peek: Ask for the first frame now, so that a colour matrix that is not known shows at once. Turn it off where
+            a host does not allow that (mpv).
+
+    Every frame says in props what it got: `rtsr_exit_share` (shares of its area by exit, bicubic first), `rtsr_ms`
+    and `rtsr_reused` (share of its area).
+
+    Raises vs.Error, "rtsr: ...", for whatever is wrong with the arguments or the clip.
+    """
+    try:
+        check_clip(clip)
+        _check_whole("num_streams", num_streams, 1)
+        for name, value, least in (("tile", tile, SMALLEST_TILE), ("threads", threads, 1)):
+            if value is not None:
+                _check_whole(name, value, least)
+        wanted = as_scale(scale)
+        if peek:
+            _look_at(clip)
+        if deadline is not None or quality is not None:
+            pace = Pace.of(deadline=None if deadline is None else as_seconds(deadline), quality=quality)
+            assert pace is not None
+            return fitted(_paced(clip, wanted, pace, engine, model, threads, reuse), clip, wanted)
+        threads = threads or max((os.cpu_count() or 1) // num_streams, 1)
+        engines = [open_for(engine, model, wanted, threads) for _ in range(num_streams)]
+        return fitted(_streamed(clip, engines, wanted, tile, reuse), clip, wanted)
+    except RtsrError as cause:
+        raise vs.Error(f"rtsr: {cause}") from cause
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"{name} is a whole number of {least} or more, not {value!r}")
+
+
+def open_for(kind: str, model: str | Path | None, scale: Fraction, threads: int | None) -> Engine:
+    """The engine `kind` that reaches `scale`, in one run or several, best."""
+    if kind not in ENGINES:
+        raise UsageError(f"unknown engine {kind!r}; known: {', '.join(ENGINES)}")
+    if kind in RESAMPLERS:
+        if model is not None:
+            raise UsageError(f"the engine {kind} uses no network; leave out either engine or model")
+        return RESAMPLERS[kind](scale if scale.denominator <= 12 else Fraction(-int(-scale * 12 // 1), 12))
+    network = find_reaching_network(str(model or DEFAULT_MODEL), scale)
+    return open_engine(network.card, network.path, threads)
+
+
+def fitted(large: vs.VideoNode, clip: vs.VideoNode, scale: Fraction) -> vs.VideoNode:
+    """`large` at the size that `clip` has at `scale`, reduced with Lanczos' filter where it is larger."""
+    rows, columns = steps_of(clip.format)
+    width, height = output_side(clip.width, scale, columns), output_side(clip.height, scale, rows)
+    if (large.width, large.height) == (width, height):
+        return large
+    return large.resize.Lanczos(width, height)
+
+
+def _look_at(clip: vs.VideoNode) -> None:
+    """Raise UsageError where the first frame's props say what cannot be; warn where they say that it is interlaced."""
+    with clip.get_frame(0) as first:
+        coding_of(clip.format, first.props, clip.height)
+        if first.props.get("_FieldBased", 0):
+            vs.core.log_message(
+                vs.MESSAGE_TYPE_WARNING, "rtsr: interlaced frames are upscaled as whole pictures; deinterlace first"
+            )
+
+
+def _streamed(
+    clip: vs.VideoNode, engines: list[Engine], scale: Fraction, tile: int | None, reuse: bool
+) -> vs.VideoNode:
+    """`clip` by a power of the engines' scale, each frame by the next of them."""
+    own = engines[0].card.scale
+    reached = own
+    while reached < scale:
+        reached *= own
+    steps = steps_of(clip.format)
+    painters = [Painter(engine, reached, clip.width, clip.height, steps) for engine in engines]
+    blank = clip.std.BlankClip(painters[0].width, painters[0].height, keep=True)
+    history = History(len(engines) + 1) if reuse else None
+    # A ModifyFrame makes one frame at a time; several beside each other make several.
+    nodes = [blank.std.ModifyFrame(clip, Stream(painter, history, tile)) for painter in painters]
+    if len(nodes) == 1:
+        return nodes[0]
+    return blank.std.FrameEval(lambda n: nodes[n % len(nodes)])
+
+
+def _paced(
+    clip: vs.VideoNode,
+    scale: Fraction,
+    pace: Pace,
+    engine: str,
+    model: str | Path | None,
+    threads: int | None,
+    reuse: bool,
+) -> vs.VideoNode:
+    """`clip` by the scale of a network that reaches `scale`, at `pace`, one frame at a time."""
+    if engine not in ("auto", "onnx"):
+        raise UsageError(f"the engine {engine} has no shares to spend; leave out deadline and quality")
+    network = find_reaching_network(str(model or PACED_MODEL), scale)
+    card = network.card
+    if card.scale < scale:
+        raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
+    opened = open_engine(card, network.path, threads)
+    method: Method
+    if isinstance(opened, StagedEngine):
+        method = Tiles(opened, pace, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
+    elif pace.quality is not None:
+        raise UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute use {PACED_MODEL}")
+    else:
+        smaller = [open_engine(n.card, n.path, threads) for n in smaller_networks(network)]
+        rungs = [steep_bicubic(card.scale), *smaller, opened]
+        steps = steps_of(clip.format)
+        painters = [Painter(rung, card.scale, clip.width, clip.height, steps) for rung in rungs]
+        method = Rungs(painters, perf_counter_ns)
+    rows, columns = steps_of(clip.format)
+    size = output_side(clip.width, card.scale, columns), output_side(clip.height, card.scale, rows)
+    blank = clip.std.BlankClip(*size, keep=True)
+    return blank.std.ModifyFrame(clip, PacedStream(method, pace, size))

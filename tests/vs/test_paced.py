@@ -1,0 +1,125 @@
+"""Frames for a share of the compute, or for a time: what they get, in every format and order."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtsr.frame import Frame
+from rtsr.paced import Pace, PacedUpscaler
+from rtsr.resources import networks
+from rtsr.source.pyav import PyAVSource
+from tests.media import make_video
+from tests.vs.clips import as_format, core, moving, pixels, planes, rtsr_vs, same, vs
+
+EXITS = "enaf-quicksrnet-medium-x2-photo"
+FORMATS = [vs.RGBS, vs.RGBH, vs.RGB24, vs.GRAYS, vs.YUV420P8, vs.YUV422P10, vs.YUV444P16, vs.YUV410P8]
+
+
+def detailed(length: int = 6, still_from: int | None = None):
+    """Tiles of different worth: the right half is flat."""
+    clip = moving(length, 160, 96, still_from)
+    flat = core.std.BlankClip(clip, width=96, color=[0.4, 0.5, 0.6], keep=True)
+    return core.std.StackHorizontal([clip.std.Crop(right=64), flat])
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: core.get_video_format(form).name)
+def test_all_of_the_compute_is_the_last_exit(form: int) -> None:
+    clip = as_format(detailed(), form)
+    paced, plain = (rtsr_vs.Upscale(clip, 2, model=EXITS, **wish) for wish in ({"quality": 1}, {}))
+    with paced.get_frame(1) as frame:
+        shares = frame.props["rtsr_exit_share"]
+        assert len(shares) == 4 and sum(shares) == pytest.approx(1)
+        found = planes(frame)
+    assert shares[3] > 0.2
+    step = 1 if paced.format.sample_type == vs.FLOAT else 1 << paced.format.bits_per_sample
+    for one, other in zip(found, pixels(plain, 1), strict=True):
+        # Flat tiles are left to interpolation, which is as good there.
+        assert np.abs(one.astype(float) - other).mean() < 0.01 * step
+        left = slice(8, 64 * other.shape[1] // paced.width)
+        assert np.abs(one.astype(float) - other)[8:-8, left].mean() < 0.004 * step
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: core.get_video_format(form).name)
+def test_none_of_it_is_interpolation(form: int) -> None:
+    large = rtsr_vs.Upscale(as_format(detailed(), form), 2, model=EXITS, quality=0)
+    with large.get_frame(0) as frame:
+        assert list(frame.props["rtsr_exit_share"]) == [1, 0, 0, 0]
+        found = planes(frame)
+    keys = {"filter_param_a": 0, "filter_param_b": 0.75}
+    expected = pixels(as_format(detailed(), form).resize.Bicubic(large.width, large.height, **keys), 0)
+    step = 1 if large.format.sample_type == vs.FLOAT else 1 << large.format.bits_per_sample
+    for one, other, allowed in zip(found, expected, (0.004, 0.01, 0.01), strict=False):
+        # Chroma that is not in 4:2:0 is interpolated in RGB.
+        assert np.abs(one.astype(float) - other)[4:-4, 4:-4].mean() < allowed * step
+
+
+def test_frames_are_those_of_the_command_line(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "in.mp4", frames=5, size=(160, 96))
+    large = rtsr_vs.Upscale(core.bs.VideoSource(str(path), cachemode=0), 2, model=EXITS, quality=0.6)
+    with PyAVSource(path) as source, PacedUpscaler(2, Pace(quality=0.6), model=EXITS) as upscaler:
+        frames = [item for item in source.items() if isinstance(item, Frame)]
+        for n, frame in enumerate(frames):
+            expected, spent = upscaler.frame(frame, 320, 192)
+            with large.get_frame(n) as got:
+                assert got.props["rtsr_reused"] == pytest.approx(spent.reused / spent.tiles.sum())
+                assert same(planes(got), [expected.y, expected.u, expected.v])
+
+
+@pytest.mark.parametrize("form", [vs.RGBS, vs.YUV420P8, vs.YUV420P10, vs.YUV410P8])
+@pytest.mark.parametrize("order", [[5, 4, 3, 2, 1, 0], [3, 4, 0, 1, 5, 2]])
+def test_a_share_gives_the_same_frames_in_any_order(form: int, order: list[int]) -> None:
+    clip = as_format(detailed(still_from=2), form, **({"_ChromaLocation": 1} if form == vs.YUV420P10 else {}))
+    forward, shuffled = (rtsr_vs.Upscale(clip, 2, model=EXITS, quality=0.5) for _ in range(2))
+    expected, reused = [], []
+    for n in range(6):
+        with forward.get_frame(n) as frame:
+            expected.append(planes(frame))
+            reused.append(frame.props["rtsr_reused"])
+    assert reused[0] == 0 and min(reused[3:]) > 0.3
+    for n in order:
+        with shuffled.get_frame(n) as frame:
+            found = planes(frame)
+            assert frame.props["rtsr_reused"] == 0 or n - 1 == order[order.index(n) - 1]
+        for one, other in zip(found, expected[n], strict=True):
+            assert np.abs(one.astype(float) - other).max() <= (2e-6 if form == vs.RGBS else 0)
+
+
+@pytest.mark.parametrize("form", [vs.RGBS, vs.YUV420P8])
+@pytest.mark.parametrize("model", [EXITS, "quicksrnet-medium"])
+def test_a_deadline_is_spent_and_kept(form: int, model: str) -> None:
+    clip = as_format(moving(12), form)
+    hasty, patient = (rtsr_vs.Upscale(clip, 2, model=model, deadline=seconds) for seconds in (1e-6, 20))
+    assert pixels(hasty, 0)[0].shape == (96, 128)
+    assert [frame.props["rtsr_exit_share"][0] for frame in hasty.frames(close=True)] == [1] * 12
+    assert [frame.props["rtsr_exit_share"][0] for frame in patient.frames(close=True)][-1] < 1
+
+
+def test_other_scales_are_fitted() -> None:
+    large = rtsr_vs.Upscale(as_format(moving(), vs.YUV420P8), 1.7, model=EXITS, quality=0.5)
+    assert (large.width, large.height) == (108, 82)
+    assert same(pixels(large, 0), pixels(large, 0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"quality": 0.5, "deadline": 0.1}, "give one of"),
+        ({"quality": 2}, "between 0 and 1"),
+        ({"quality": float("nan")}, "between 0 and 1"),
+        ({"deadline": -1}, "out of range"),
+        ({"deadline": "soon"}, "is not a duration"),
+        ({"quality": 0.5, "engine": "fsr"}, "no shares to spend"),
+        ({"quality": 0.5, "model": "quicksrnet-small"}, "has one exit"),
+        ({"quality": 0.5, "model": EXITS, "scale": 3}, "does not reach 3"),
+    ],
+)
+def test_what_cannot_be_is_refused(options: dict, message: str) -> None:
+    assert EXITS in networks()
+    with pytest.raises(vs.Error, match=f"^rtsr: .*({message})"):
+        rtsr_vs.Upscale(moving(), **options)
+
+
+def test_deadlines_are_written_as_on_the_command_line() -> None:
+    large = rtsr_vs.Upscale(moving(), 2, model=EXITS, deadline="2s")
+    assert pixels(large, 0)[0].shape == (96, 128)
