@@ -12,6 +12,7 @@ from rtsr.engine.fake import FakeStagedEngine
 from rtsr.engine.resample import steep_bicubic
 from rtsr.errors import UsageError
 from rtsr.evaluate import upscale
+from rtsr.metrics import LUMA
 from rtsr.patches import BATCH, examine
 from rtsr.tiles import merge, split
 from tests.networks import exported
@@ -70,11 +71,12 @@ def test_what_each_exit_reaches_on_each_patch(low):
     high = upscale(engine, low)
     patches = examine(engine, low, high)
     assert np.isinf(patches.reached[:, 3]).all()
-    np.testing.assert_allclose(patches.reached[:, 1], 20 * np.log10(255 / 8), atol=1e-3)
-    np.testing.assert_allclose(patches.reached[:, 2], 20 * np.log10(255 / 4), atol=1e-3)
+    # Luma has 219 steps where RGB has 255.
+    np.testing.assert_allclose(patches.reached[:, 1], 20 * np.log10(255 / 8 * 255 / 219), atol=1e-3)
+    np.testing.assert_allclose(patches.reached[:, 2], 20 * np.log10(255 / 4 * 255 / 219), atol=1e-3)
     patch = low[:32, 56:88].transpose(2, 0, 1)[None] / np.float32(255)
     error = steep_bicubic(X2).infer(patch) - high[:64, 112:176].transpose(2, 0, 1) / np.float32(255)
-    assert patches.reached[2, 0] == pytest.approx(-10 * np.log10(np.mean(error**2)))
+    assert patches.reached[2, 0] == pytest.approx(-10 * np.log10(np.mean((error[0].transpose(1, 2, 0) @ LUMA) ** 2)))
 
 
 def test_the_network_sees_few_patches_at_a_time_and_each_once(low):
