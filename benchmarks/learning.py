@@ -35,6 +35,7 @@ KINDS = (
     "quicksrnet-large-x2-photo",
     "rlfn-s-x2-photo",
     "rlfn-s-x1.5-photo",
+    "rlfn-ntire-x4-photo",
     "smsr-x2-photo",
     "enaf-fsrcnn-x4-photo",
     "enaf-carn-x4-photo",
@@ -42,6 +43,7 @@ KINDS = (
     "enaf-quicksrnet-medium-x2-photo",
     "enaf-quicksrnet-medium-x1.5-photo",
     "enaf-rlfn-s-x2-photo",
+    "enaf-rlfn-s-x1.5-photo",
 )
 PICTURES = 24
 """Training pictures of each folder."""

@@ -86,11 +86,17 @@ def export_checkpoint(
 
     Raises TrainError where the checkpoint is damaged or belongs to another network than the recipe's.
     """
+    if not checkpoint.is_file():
+        raise TrainError(f"there is no checkpoint {checkpoint}; `rtsr train` keeps them in runs/")
+    if checkpoint.stem in {phase.name for phase in recipe.phases[:-1]}:
+        raise TrainError(f"{checkpoint} is of an earlier phase; train to the end, then export {recipe.name}.pt")
     try:
         state = torch.load(checkpoint, weights_only=True, map_location="cpu")
         weights, step = state["average"], state["step"]
     except Exception as cause:  # torch.load raises whatever its unpickler meets
-        raise TrainError(f"cannot read the checkpoint {checkpoint}: {first_line(cause)}") from cause
+        raise TrainError(
+            f"{checkpoint} is no checkpoint of `rtsr train` ({first_line(cause)}); weights from elsewhere: rtsr import"
+        ) from cause
     model = build(recipe.arch, recipe.scale)
     try:
         model.load_state_dict(weights)

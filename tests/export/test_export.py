@@ -1,5 +1,6 @@
 """What is exported equals PyTorch, and its card says what it is."""
 
+from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 
@@ -150,11 +151,20 @@ def test_checkpoints_that_cannot_be_used_say_so(checkpoint, tmp_path):
     damaged.write_bytes(path.read_bytes()[:2000])
     foreign = tmp_path / "foreign.pt"
     torch.save({"weights": nn.Linear(2, 2).state_dict()}, foreign)
-    for bad in (damaged, foreign, tmp_path / "missing.pt"):
-        with pytest.raises(TrainError, match=f"cannot read the checkpoint .*{bad.name}"):
+    for bad in (damaged, foreign):
+        with pytest.raises(TrainError, match=f"{bad.name} is no checkpoint of `rtsr train`.*: rtsr import"):
             export_checkpoint(bad, RECIPE, tmp_path)
+    with pytest.raises(TrainError, match=r"there is no checkpoint .*missing\.pt"):
+        export_checkpoint(tmp_path / "missing.pt", RECIPE, tmp_path)
     with pytest.raises(UsageError, match="unknown architecture"):
         export_checkpoint(path, Recipe("x", "bigger-net", X2, "photo", ("p",)), tmp_path)
+
+
+def test_an_earlier_phase_is_not_exported(checkpoint, tmp_path):
+    path, _ = checkpoint
+    phases = replace(RECIPE, name="later", earlier=(replace(RECIPE, name="later-phase1"),))
+    with pytest.raises(TrainError, match=r"earlier phase.*export later\.pt"):
+        export_checkpoint(path.rename(tmp_path / "later-phase1.pt"), phases, tmp_path)
 
 
 def test_the_command_exports(checkpoint, tmp_path, capsys):
@@ -171,4 +181,4 @@ def test_the_command_exports(checkpoint, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["export", str(tmp_path / "missing.pt"), "--recipe", str(recipe)])
     assert end.value.code == 1
-    assert capsys.readouterr().err.startswith("error: cannot read the checkpoint")
+    assert capsys.readouterr().err.startswith("error: there is no checkpoint")
