@@ -138,14 +138,15 @@ class Refiner:
         costs = state.grid.areas()[..., None] * self._macs
         full = float(costs[..., -1].sum())
         budget = allowed = quality * full * (1 + 1e-9)
+        wanted = _allocate(state, costs, allowed)
         for _ in range(ROUNDS):
-            wanted = _allocate(state, costs, allowed)
             spent = self._with_halos(state.grid, wanted)
             if spent <= budget:
                 return wanted
             if budget >= full:
                 return np.full_like(wanted, len(self._macs) - 1)  # In one piece there are no halos.
             allowed *= budget / spent
+            wanted = _allocate(state, costs, allowed)
         return wanted
 
     def _with_halos(self, grid: Grid, wanted: NDArray[np.intp]) -> float:
