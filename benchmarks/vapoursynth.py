@@ -18,20 +18,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from benchmarks.machine import machine
-from rtsr.errors import need
 from rtsr.resources import networks
-
-if TYPE_CHECKING:
-    import vapoursynth as vs  # pyright: ignore[reportMissingImports]
-else:
-    vs = need("vapoursynth", "vs")
-
 from rtsr.vs import Upscale
+from rtsr.vs.binding import vs
 
 Candidate = Callable[[Any], Any]
 EXITS = "enaf-quicksrnet-medium-x2-photo"

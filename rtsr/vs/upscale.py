@@ -2,6 +2,7 @@
 
 import os
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from time import perf_counter_ns
 
@@ -80,6 +81,8 @@ def Upscale(
         if deadline is not None or quality is not None:
             pace = Pace.of(deadline=None if deadline is None else as_seconds(deadline), quality=quality)
             assert pace is not None
+            if tile is not None:
+                raise UsageError("a deadline or a quality has tiles of its own; leave out tile")
             return fitted(_paced(clip, wanted, pace, engine, model, threads, reuse), clip, wanted)
         threads = threads or max((os.cpu_count() or 1) // num_streams, 1)
         engines = [open_for(engine, model, wanted, threads) for _ in range(num_streams)]
@@ -100,7 +103,7 @@ def open_for(kind: str, model: str | Path | None, scale: Fraction, threads: int 
     if kind in RESAMPLERS:
         if model is not None:
             raise UsageError(f"the engine {kind} uses no network; leave out either engine or model")
-        return RESAMPLERS[kind](scale if scale.denominator <= 12 else Fraction(-int(-scale * 12 // 1), 12))
+        return RESAMPLERS[kind](scale if scale.denominator <= 12 else Fraction(ceil(scale * 12), 12))
     network = find_reaching_network(str(model or DEFAULT_MODEL), scale)
     return open_engine(network.card, network.path, threads)
 

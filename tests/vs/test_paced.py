@@ -108,6 +108,7 @@ def test_other_scales_are_fitted() -> None:
         ({"quality": 2}, "between 0 and 1"),
         ({"quality": float("nan")}, "between 0 and 1"),
         ({"deadline": -1}, "out of range"),
+        ({"quality": 0.5, "tile": 64}, "leave out tile"),
         ({"deadline": "soon"}, "is not a duration"),
         ({"quality": 0.5, "engine": "fsr"}, "no shares to spend"),
         ({"quality": 0.5, "model": "quicksrnet-small"}, "has one exit"),
