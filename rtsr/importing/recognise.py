@@ -18,6 +18,7 @@ from rtsr.export.traced import trace
 from rtsr.importing.graph import Foreign
 from rtsr.importing.probe import LEAST_SIDE, Findings
 from rtsr.models import MODELS
+from rtsr.scale import LARGEST
 
 
 def recognise(weights: Mapping[str, Tensor], path: Path) -> tuple[str, Foreign, Findings]:
@@ -35,10 +36,10 @@ def recognise(weights: Mapping[str, Tensor], path: Path) -> tuple[str, Foreign, 
             f"{', '.join(MODELS)}"
         ) from cause
     name, channels, size = known.architecture.name, known.input_channels, known.size_requirements
-    if channels != known.output_channels or channels not in (1, 3) or known.scale <= 1:
+    if channels != known.output_channels or channels not in (1, 3) or not 1 < known.scale <= LARGEST:
         raise ImportFailed(
             f"{path} holds {name}, {channels} channels to {known.output_channels} at scale {known.scale}; "
-            "it does not upscale pictures"
+            f"networks that upscale RGB or luma, by up to {LARGEST}, can be used"
         )
     if size.square:
         raise ImportFailed(f"{path} holds {name}, which takes square pictures only")
