@@ -13,8 +13,9 @@ from rtsr.errors import ImportFailed, UsageError
 from rtsr.export import export, title
 from rtsr.export.check import TOLERANCE, check_parity, noise
 from rtsr.export.files import write_network
-from rtsr.importing.checkpoint import SUFFIXES, fit, fitting, read_weights
+from rtsr.importing.checkpoint import SUFFIXES, read_weights
 from rtsr.importing.cost import macs_per_pixel, parameters, radius
+from rtsr.importing.fitting import fit, fitting
 from rtsr.importing.graph import Foreign, read_graph
 from rtsr.importing.probe import LEAST_SIDE, Findings, Run, probe, runner
 from rtsr.importing.recognise import recognise
