@@ -120,13 +120,12 @@ def _take_in_weights(model: ModelProto, path: Path) -> None:
 
 def _cut(file: Path, offset: str, length: str | None) -> bytes:
     """The part of `file` that a graph asks for; empty where it is none."""
-    size = file.stat().st_size
-    numbers = [offset, str(size) if length is None else length]
-    if not all(number.isdecimal() and len(number) < 20 for number in numbers):
+    size = str(file.stat().st_size)
+    if not all(number.isdecimal() and int(number[:20]) <= int(size) for number in (offset, length or size)):
         return b""
     with file.open("rb") as opened:
         opened.seek(int(offset))
-        return opened.read(min(int(numbers[1]), size))
+        return opened.read(int(length or size))
 
 
 def _tensors(graph: GraphProto) -> Iterator[TensorProto]:

@@ -238,12 +238,10 @@ def test_weights_behind_a_link_within_the_folder(tmp_path, image):
 
 @pytest.mark.parametrize(
     ("offset", "length"),
-    [("abc", "4"), ("-4", "4"), ("1", "4"), ("1000000000", "4"), ("0", "3"), ("0", str(10**18)), ("0", "")],
+    [("abc", "4"), ("-4", "4"), ("1", "4"), ("1000000000", "4"), ("0", "3"), ("0", str(10**18)), ("0", "many")],
 )
 def test_weights_that_are_not_where_they_should_be(tmp_path, offset, length):
     file = with_outside_weights(tmp_path / "net.onnx", "weights.bin", tmp_path / "weights.bin", offset, length)
-    if length == str(10**18):
-        (tmp_path / "weights.bin").write_bytes(b"ab")
     refused(file, tmp_path, rf"weights\.bin does not hold plus .*\(offset {offset}, length {length}\); download both")
 
 
