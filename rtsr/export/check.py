@@ -45,15 +45,20 @@ def check_parity(
     They may differ by `allowed`, or that share of what is above 1. Only the graph's first output is looked at.
     `origin` stands for the reference in errors.
     """
-    session = open_session(network)
+    try:
+        session = open_session(network)
+    except Exception as cause:  # ONNX Runtime's errors share no other base
+        raise EngineError(f"{title}: the exported graph cannot be loaded: {first_line(cause)}") from cause
     for given in inputs:
         try:
             got = np.asarray(session.run(None, {session.get_inputs()[0].name: given})[0])
-        except Exception as cause:  # ONNX Runtime's errors share no other base
+        except Exception as cause:  # as above
             raise EngineError(
                 f"{title}: the exported graph does not take {given.shape}: {first_line(cause)}"
             ) from cause
         want = reference(torch.from_numpy(given)).numpy()
+        if not np.isfinite(want).all():
+            raise EngineError(f"{title}: {origin} makes values that are not numbers; take other weights")
         if got.shape != want.shape:
             raise EngineError(f"{title}: the exported graph makes {got.shape} of {given.shape}, {origin} {want.shape}")
         difference = np.max(np.abs(got - want) / np.maximum(np.abs(want), 1))

@@ -17,7 +17,7 @@ def write_network(card: Card, content: bytes | dict[str, bytes], folder: Path) -
     under these names is replaced as a whole, once everything is on disk. Raises EngineError where `folder` cannot
     be written, UsageError where the card's name is no name of a file.
     """
-    if not card.name or Path(card.name).name != card.name:
+    if card.name in ("", ".", "..") or Path(card.name).name != card.name:
         raise UsageError(f"{card.name!r} cannot name a file; choose a --name without folders")
     network = folder / (f"{card.name}.onnx" if isinstance(content, bytes) else card.name)
     beside, old = (network.with_name(network.name + mark) for mark in (".part", ".old"))

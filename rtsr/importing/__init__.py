@@ -13,11 +13,13 @@ from rtsr.errors import ImportFailed, UsageError
 from rtsr.export import export, title
 from rtsr.export.check import TOLERANCE, check_parity, noise
 from rtsr.export.files import write_network
-from rtsr.importing.checkpoint import SUFFIXES, fit, fitting, read_weights
+from rtsr.importing.checkpoint import SUFFIXES, read_weights
 from rtsr.importing.cost import macs_per_pixel, parameters, radius
+from rtsr.importing.fitting import fit, fitting
 from rtsr.importing.graph import Foreign, read_graph
 from rtsr.importing.probe import LEAST_SIDE, Findings, Run, probe, runner
 from rtsr.importing.recognise import recognise
+from rtsr.importing.running import load
 from rtsr.importing.wrap import wrap
 from rtsr.models.multi_exit import ESTIMATED_PATCH, MultiExit
 
@@ -90,7 +92,7 @@ def _write(
         raise ImportFailed(f"{file} upscales by {findings.scale}, not by {claimed}; correct --scale or leave it out")
     plain, count = runner(foreign, file), parameters(foreign.model)
     made = wrap(foreign, findings)
-    network = made.SerializeToString()
+    wrapped, network = load(made, file), made.SerializeToString()
     if findings.channels == 3:
         _check(file, plain, network, findings, TOLERANCE if foreign.dtype == "float32" else HALF_TOLERANCE)
     works = "RGB" if findings.channels == 3 else "luma"
@@ -98,9 +100,9 @@ def _write(
         card,
         scale=findings.scale,
         size_multiple=findings.multiple,
-        radius=radius(network, findings),
+        radius=radius(wrapped, findings),
         parameters=count,
-        macs_per_pixel=macs_per_pixel(made, findings.multiple),
+        macs_per_pixel=macs_per_pixel(made, findings.multiple, file),
         summary=f"{card.arch} x{float(findings.scale):g} on {works} up to {findings.white}, imported",
         training=f"weights of {file.name}",
     )

@@ -1,25 +1,25 @@
-"""Released weights: read without running what a file may bring along, and fitted to a network of rtsr."""
+"""Released weights: read without running what a file may bring along."""
 
+import pickletools
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from fractions import Fraction
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rtsr.errors import ImportFailed, RtsrError, need
-from rtsr.models import MODELS, build
+from rtsr.errors import ImportFailed, need
 
 SUFFIXES = (".pth", ".pt", ".t7", ".ckpt", ".safetensors")
 WRAPPERS = ("params_ema", "average", "params", "state_dict", "model_state_dict", "model", "generator")
 """Names under which training programs keep weights, the best first."""
 PREFIXES = ("module.", "_orig_mod.")
 """What PyTorch's wrappers put before every name."""
-SCALES = (Fraction(3, 2), Fraction(2), Fraction(3), Fraction(4))
-SHOWN = 3
-"""How many names an error lists."""
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+PLAIN = (*FLOATS, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+"""Kinds of numbers that a checkpoint may hold; for weights, only floating ones fit (see `rtsr.importing.fitting`)."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -38,51 +38,27 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not weights:
         raise ImportFailed(f"{path} holds no weights by name; save the network's state_dict() and import that")
     for name, value in weights.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise ImportFailed(f"{path}: {name} holds values that are not numbers; take another checkpoint")
+        _check(name, value, path)
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in weights):
             weights = {name.removeprefix(prefix): value for name, value in weights.items()}
     return weights
 
 
-def fit(arch: str, scale: Fraction, weights: Mapping[str, Tensor], path: Path) -> nn.Module:
-    """The network `arch` at `scale` with `weights`, all of them and no others.
-
-    Raises ImportFailed, which names what is missing, unknown or of another shape, and the architecture that fits.
-    """
-    model = build(arch, scale)
-    own, given = shapes_of(model.state_dict()), shapes_of(weights)
-    misfits = [
-        *_listed("missing", [name for name in own if name not in given]),
-        *_listed("unknown", [name for name in given if name not in own]),
-        *_listed("", [f"{n} is {given[n]}, not {own[n]}" for n in own if n in given and given[n] != own[n]]),
-    ]
-    if misfits:
-        better = [f"--arch {name} --scale {float(other):g}" for name, other in fitting(weights)]
-        cure = f"it fits {' or '.join(better)}" if better else "no architecture of rtsr fits; try without --arch"
-        raise ImportFailed(f"{path} does not hold {arch} x{float(scale):g}: {'; '.join(misfits)}; {cure}")
-    model.load_state_dict(dict(weights))
-    return model.eval()
-
-
-def fitting(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, Fraction]]:
-    """Architectures and scales of rtsr whose weights have exactly the names and shapes of `weights`."""
-    given = shapes_of(weights)
-    for arch in MODELS:
-        for scale in SCALES:
-            try:
-                with torch.device("meta"):
-                    state = build(arch, scale).state_dict()
-            except RtsrError:  # not at this scale
-                continue
-            if shapes_of(state) == given:
-                yield arch, scale
-
-
-def shapes_of(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Shapes by name."""
-    return {name: tuple(value.shape) for name, value in weights.items()}
+def _check(name: str, value: Tensor, path: Path) -> None:
+    """Raise ImportFailed unless `value` holds its numbers, plain and finite in float32."""
+    kind = str(value.dtype).removeprefix("torch.")
+    odd = {
+        "has no values": value.is_meta,
+        f"is of layout {str(value.layout).removeprefix('torch.')}": value.layout != torch.strided,
+        "is quantised": value.is_quantized,
+        f"holds {kind}": value.is_complex() or value.dtype not in PLAIN,
+    }
+    wrong = next((title for title, found in odd.items() if found), None)
+    if wrong is not None:
+        raise ImportFailed(f"{path}: {name} {wrong}; save it as a dense tensor of float32, or take another checkpoint")
+    if value.is_floating_point() and not value.float().isfinite().all():
+        raise ImportFailed(f"{path}: {name} holds values that are not numbers in float32; take another checkpoint")
 
 
 def _read_pickle(path: Path) -> object:
@@ -99,11 +75,27 @@ def _read_pickle(path: Path) -> object:
             raise ImportFailed(
                 f"{path} holds Python code ({code[1]}), which is not run; save the network's state_dict() alone"
             ) from cause
+        if "Unsupported operand" in said and _is_pickle(path):
+            raise ImportFailed(
+                f"{path} is pickled in a way that may hold code, which is not run; "
+                "save the network again with torch.save(state_dict)"
+            ) from cause
         if "TorchScript" in said:
             raise ImportFailed(
                 f"{path} is a TorchScript program; save its state_dict(), or export it to ONNX"
             ) from cause
         raise ImportFailed(f"{path} is damaged, or no checkpoint of PyTorch; download it again") from cause
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether `path`, which PyTorch's reader stumbled over, is a whole pickle; nothing in it is run."""
+    if zipfile.is_zipfile(path):
+        return True
+    try:
+        with path.open("rb") as opened:
+            return sum(1 for _ in pickletools.genops(opened)) > 0
+    except ValueError:
+        return False
 
 
 def _read_safetensors(path: Path) -> object:
@@ -112,11 +104,3 @@ def _read_safetensors(path: Path) -> object:
         return safetensors.load_file(path)
     except Exception as cause:  # its own error, or what its parser meets
         raise ImportFailed(f"{path} is damaged, or no safetensors file; download it again") from cause
-
-
-def _listed(title: str, items: list[str]) -> list[str]:
-    """`items` behind `title`, the first few; nothing where there are none."""
-    if not items:
-        return []
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return [f"{title} {', '.join(items[:SHOWN])}{more}".strip()]

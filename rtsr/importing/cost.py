@@ -1,14 +1,14 @@
 """What a foreign graph costs, and how far it looks."""
 
 from math import prod
-from typing import cast
+from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-from rtsr.engine.session import open_session
 from rtsr.export.check import ROOMS
 from rtsr.importing.probe import LEAST_SIDE, Findings
+from rtsr.importing.running import Session, load
 from rtsr.models.rlfn import WHOLE_FRAME
 
 VISIBLE = 1e-6
@@ -24,7 +24,7 @@ def parameters(model: ModelProto) -> int:
     return sum(prod(value.dims) for value in model.graph.initializer if value.data_type in FLOATS)
 
 
-def macs_per_pixel(model: ModelProto, multiple: int) -> float:
+def macs_per_pixel(model: ModelProto, multiple: int, path: Path) -> float:
     """Multiply-adds of convolutions and matrix products per input pixel, from the shapes that a run shows."""
     counted = [node for node in model.graph.node if node.op_type in COUNTED]
     shapes = {value.name: list(value.dims) for value in model.graph.initializer}
@@ -34,9 +34,7 @@ def macs_per_pixel(model: ModelProto, multiple: int) -> float:
     shown.graph.output.extend(ValueInfoProto(name=name) for name in sorted(names - {"upscaled"}))
     side = -(-SIDE // multiple) * multiple
     image = np.zeros((1, 3, side, side), np.float32)
-    session = open_session(shown.SerializeToString())
-    results = cast(list[np.ndarray], session.run(None, {"image": image}))
-    shapes |= {end.name: list(got.shape) for end, got in zip(session.get_outputs(), results, strict=True)}
+    shapes |= {name: list(result.shape) for name, result in load(shown, path)(image).items()}
     shapes["image"] = list(image.shape)
     return round(sum(_macs(node, shapes) for node in counted) / side**2, 3)
 
@@ -48,12 +46,11 @@ def _macs(node: NodeProto, shapes: dict[str, list[int]]) -> int:
     return prod(first) * prod(second[1:]) if node.op_type == "ConvTranspose" else prod(result) * first[-1]
 
 
-def radius(network: bytes, findings: Findings) -> int:
+def radius(run: Session, findings: Findings) -> int:
     """How far an output pixel of a wrapped graph looks, in input pixels, counted from the one that it lies in.
 
     Measured by changing a row of noise and looking where the result follows by more than `VISIBLE`.
     """
-    session = open_session(network)
     random = np.random.default_rng(0)
     width = -(-LEAST_SIDE // findings.multiple) * findings.multiple
     for room in ROOMS:
@@ -63,7 +60,7 @@ def radius(network: bytes, findings: Findings) -> int:
             image = random.random((2, 3, height, width), np.float32)
             changed = image.copy()
             changed[:, :, place] = random.random((2, 3, width), np.float32)
-            before, after = (np.asarray(session.run(None, {"image": picture})[0]) for picture in (image, changed))
+            before, after = (run(picture)["upscaled"] for picture in (image, changed))
             rows = np.flatnonzero((np.abs(after - before) > VISIBLE).any(axis=(0, 1, 3))).tolist()
             farthest = max([farthest, *(abs(int(row / findings.scale) - place) for row in rows)])
         if farthest < room:

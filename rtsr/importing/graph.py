@@ -13,6 +13,7 @@ from onnx import (
     ValueInfoProto,
     external_data_helper,
     helper,
+    numpy_helper,
     version_converter,
 )
 
@@ -93,19 +94,38 @@ def _take_in_weights(model: ModelProto, path: Path) -> None:
     tensors = [*_tensors(model.graph), *_constants(nodes)]
     outside = [tensor for tensor in tensors if external_data_helper.uses_external_data(tensor)]
     for tensor in outside:
-        location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+        said = {entry.key: entry.value for entry in tensor.external_data}
+        location = said.get("location", "")
         place = (folder / location).resolve()
         if not place.is_relative_to(folder):
-            raise ImportFailed(f"{path} asks for weights outside its folder ({location}), which are not read")
+            raise ImportFailed(
+                f"{path} asks for weights outside its folder ({location}), which are not read; copy them into it"
+            )
         if not place.is_file():
             raise ImportFailed(f"{path} has its weights in {location}, which is missing; put it into the same folder")
-    try:
-        for tensor in outside:
-            external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-            del tensor.external_data[:]
-            tensor.data_location = TensorProto.DEFAULT
-    except Exception as cause:  # whatever onnx' own checks find
-        raise ImportFailed(f"cannot read the weights of {path}: {first_line(cause)}") from cause
+        try:
+            tensor.raw_data = _cut(place, said.get("offset", "0"), said.get("length"))
+        except OSError as cause:
+            raise ImportFailed(f"cannot read the weights of {path} in {location}: {cause.strerror}") from cause
+        del tensor.external_data[:]
+        tensor.data_location = TensorProto.DEFAULT
+        try:
+            numpy_helper.to_array(tensor)
+        except Exception as cause:  # whatever does not fit its shape and type
+            where = ", ".join(f"{key} {said[key]}" for key in ("offset", "length") if key in said) or "all of it"
+            raise ImportFailed(
+                f"{path}: {location} does not hold {tensor.name} where it is said to ({where}); download both again"
+            ) from cause
+
+
+def _cut(file: Path, offset: str, length: str | None) -> bytes:
+    """The part of `file` that a graph asks for; empty where it is none."""
+    size = str(file.stat().st_size)
+    if not all(number.isdecimal() and int(number[:20]) <= int(size) for number in (offset, length or size)):
+        return b""
+    with file.open("rb") as opened:
+        opened.seek(int(offset))
+        return opened.read(int(length or size))
 
 
 def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
@@ -136,6 +156,8 @@ def _channels(path: Path, source: ValueInfoProto) -> int:
         shape = ", ".join(str(side.dim_param or side.dim_value) for side in sides) or "not said"
         raise ImportFailed(f"{path} takes pictures of another rank ({shape}); an upscaler's are (n, channels, h, w)")
     channels = sides[1].dim_value
+    if channels not in (1, 3) and sides[3].dim_value in (1, 3):
+        raise ImportFailed(f"{path} takes pictures with channels last; export it to take and give (n, channels, h, w)")
     if channels not in (0, 1, 3):
         raise ImportFailed(f"{path} takes pictures of {channels} channels; 3 (RGB) and 1 (luma) can be used")
     return channels

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.engine.session import first_line, open_session
 from rtsr.errors import ImportFailed
 from rtsr.importing.graph import Foreign
+from rtsr.importing.running import Unsuitable, load
+from rtsr.scale import LARGEST
 
 MULTIPLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """What sides may have to be multiples of."""
@@ -22,11 +23,13 @@ PICTURE = 64
 ALIKE = 0.1
 """How far, on average, an upscaled picture may be from bicubic interpolation's, white being 1."""
 
+LAYOUT = "(n, channels, h, w)"
+
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-class Unsuitable(ImportFailed):
-    """A graph does not take certain pictures."""
+class Misshapen(ImportFailed):
+    """A graph takes certain pictures, but its results are no larger pictures of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,17 @@ def probe(foreign: Foreign, path: Path) -> Findings:
         for multiple in MULTIPLES:
             try:
                 scale = _scale(run, channels, multiple)
-            except Unsuitable as reason:
+            except (Unsuitable, Misshapen) as reason:
                 refused.append(reason)
                 continue
-            if not 1 < scale <= 8:
-                raise ImportFailed(f"{path} changes sizes by {float(scale):g}; upscalers do by more than 1, up to 8")
+            if not 1 < scale <= LARGEST:
+                raise ImportFailed(
+                    f"{path} changes sizes by {float(scale):g}; networks that do by more than 1, up to {LARGEST}, "
+                    "can be used"
+                )
             return Findings(scale, multiple, channels, white_of(run, path, scale, multiple, channels))
+    if isinstance(refused[0], Misshapen):
+        raise ImportFailed(f"{path} {refused[0]}") from refused[0]
     raise ImportFailed(
         f"{path} takes pictures of {foreign.declared} but not of other sizes, one or two at a time ({refused[0]}); "
         "export it with free batch, height and width"
@@ -63,22 +71,12 @@ def probe(foreign: Foreign, path: Path) -> Findings:
 
 
 def runner(foreign: Foreign, path: Path) -> Run:
-    """Runs the graph on float32 pictures, whatever it computes with; Unsuitable where it fails on one."""
-    try:
-        session = open_session(foreign.model.SerializeToString())
-    except Exception as cause:  # ONNX Runtime's errors share no other base
-        raise ImportFailed(
-            f"ONNX Runtime cannot load {path}: {first_line(cause)}; export it with standard operators"
-        ) from cause
+    """Runs the graph on float32 pictures, whatever it computes with.
 
-    def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
-        try:
-            (result,) = session.run(None, {foreign.source: image.astype(foreign.dtype)})
-        except Exception as cause:  # as above
-            raise Unsuitable(f"{path} fails on pictures of {image.shape}: {first_line(cause)}") from cause
-        return np.asarray(result, np.float32)
-
-    return run
+    Raises ImportFailed where it cannot be loaded; what is returned, Unsuitable where it fails on a picture.
+    """
+    session = load(foreign.model, path, foreign.source)
+    return lambda image: session(image.astype(foreign.dtype))[foreign.result].astype(np.float32)
 
 
 def white_of(run: Run, path: Path, scale: Fraction, multiple: int, channels: int) -> int:
@@ -106,16 +104,28 @@ def white_of(run: Run, path: Path, scale: Fraction, multiple: int, channels: int
 def _scale(run: Run, channels: int, multiple: int) -> Fraction:
     """The scale for pictures whose sides are multiples of `multiple`, one and two at a time.
 
-    Raises Unsuitable where there is no one scale, or such pictures are not taken.
+    Raises Unsuitable where such pictures are not taken, Misshapen where the results are of another kind or scale.
     """
     rows = -(-LEAST_SIDE // multiple) | 1  # odd, so that no larger multiple is tried by the way
-    scales = set()
+    heights, widths = set(), set()
     for n, height, width in ((1, rows, rows + 2), (2, rows + 4, rows)):
         image = np.full((n, channels, height * multiple, width * multiple), 0.5, np.float32)
-        result = run(image)
-        if result.ndim != 4 or result.shape[:2] != image.shape[:2]:
-            raise Unsuitable(f"it makes {result.shape} of {image.shape}")
-        scales |= {Fraction(got, had) for got, had in zip(result.shape[2:], image.shape[2:], strict=True)}
-    if len(scales) > 1:
-        raise Unsuitable("its results are not of one scale")
-    return scales.pop()
+        made, given = run(image).shape, image.shape
+        if len(made) != 4:
+            raise Misshapen(f"makes results of rank {len(made)}, {made} of {given}; export it to give {LAYOUT}")
+        if made[1] != channels:
+            order = "channels last" if made[3] == channels else f"{made[1]} channels"
+            raise Misshapen(f"makes {made} of {given}, {order}; export it to take and give {LAYOUT}")
+        if made[0] != n:
+            raise Unsuitable(f"it makes {made} of {given}")
+        heights.add(Fraction(made[2], given[2]))
+        widths.add(Fraction(made[3], given[3]))
+    if heights == widths and len(heights) == 1:
+        return heights.pop()
+    if len(heights) == len(widths) == 1:
+        by = " and ".join(f"{name} by {float(scale):g}" for name, (scale,) in (("height", heights), ("width", widths)))
+        raise Misshapen(f"upscales {by}; export it with one scale for both")
+    raise Misshapen(
+        f"makes sizes of no one scale (about {float(max(heights | widths)):.3g}), whatever multiple of up to "
+        f"{MULTIPLES[-1]} sides are; export it with a scale such as 3/2 or 2"
+    )

@@ -15,9 +15,10 @@ from rtsr.engine.session import first_line
 from rtsr.errors import EngineError, ImportFailed, MissingDependency, need
 from rtsr.export.check import check_parity, noise
 from rtsr.export.traced import trace
+from rtsr.importing.fitting import check_kinds, unknown
 from rtsr.importing.graph import Foreign
 from rtsr.importing.probe import LEAST_SIDE, Findings
-from rtsr.models import MODELS
+from rtsr.scale import LARGEST
 
 
 def recognise(weights: Mapping[str, Tensor], path: Path) -> tuple[str, Foreign, Findings]:
@@ -30,15 +31,13 @@ def recognise(weights: Mapping[str, Tensor], path: Path) -> tuple[str, Foreign, 
     try:
         known = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(weights))
     except Exception as cause:  # UnsupportedModelError, or what a wrong guess runs into
-        raise ImportFailed(
-            f"no architecture is known for the weights in {path}; if it is one of these, name it with --arch: "
-            f"{', '.join(MODELS)}"
-        ) from cause
+        raise unknown(weights, path) from cause
+    check_kinds(known.model.state_dict(), weights, path)
     name, channels, size = known.architecture.name, known.input_channels, known.size_requirements
-    if channels != known.output_channels or channels not in (1, 3) or known.scale <= 1:
+    if channels != known.output_channels or channels not in (1, 3) or not 1 < known.scale <= LARGEST:
         raise ImportFailed(
             f"{path} holds {name}, {channels} channels to {known.output_channels} at scale {known.scale}; "
-            "it does not upscale pictures"
+            f"networks that upscale RGB or luma, by up to {LARGEST}, can be used"
         )
     if size.square:
         raise ImportFailed(f"{path} holds {name}, which takes square pictures only")

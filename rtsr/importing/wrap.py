@@ -3,6 +3,7 @@
 What has to be converted is converted in the graph (docs/decisions/0006-one-contract-for-networks.md).
 """
 
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -18,26 +19,25 @@ CHROMA = np.stack([(np.array([0, 0, 1]) - LUMA) / 1.772, (np.array([1, 0, 0]) - 
 """Rows: Cb and Cr, from -0.5 to 0.5."""
 RGB = np.linalg.inv(np.vstack([LUMA, CHROMA]))
 """Of luma and chroma."""
-MARK = "rtsr/"
-"""Before the names of what is put around a graph, and of those in it that would clash."""
 
 
 class Writer:
-    """Collects the nodes and constants that are put around a graph."""
+    """Collects the nodes and constants that are put around a graph; all their names begin with `mark`."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
         self.nodes: list[NodeProto] = []
         self.values: list[TensorProto] = []
 
     def add(self, op: str, inputs: list[str], result: str = "", **attributes: Any) -> str:
         """A node that makes `result`, by default a name of its own, of `inputs`; returns the name."""
-        result = result or f"{MARK}{op.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [result], f"{MARK}node{len(self.nodes)}", **attributes))
+        result = result or f"{self.mark}{op.lower()}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [result], f"{self.mark}node{len(self.nodes)}", **attributes))
         return result
 
     def constant(self, value: np.ndarray | list[float] | float) -> str:
         """A constant; returns its name."""
-        name = f"{MARK}constant{len(self.values)}"
+        name = f"{self.mark}constant{len(self.values)}"
         self.values.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
         return name
 
@@ -48,8 +48,8 @@ class Writer:
 
 def wrap(foreign: Foreign, findings: Findings) -> ModelProto:
     """A graph "image" (n, 3, h, w) to "upscaled", float32 in [0, 1], around the foreign one, which it takes over."""
-    made, writer = foreign.model, Writer()
-    names = {name: f"{MARK}{name}" for name in (foreign.source, foreign.result, "image", "upscaled")}
+    made, writer = foreign.model, Writer(_mark(foreign.model))
+    names = {name: f"{writer.mark}{name}" for name in (foreign.source, foreign.result, "image", "upscaled")}
     _rename(made.graph, names)
     _enter(writer, names[foreign.source], foreign.dtype, findings)
     before = len(writer.nodes)
@@ -65,6 +65,12 @@ def wrap(foreign: Foreign, findings: Findings) -> ModelProto:
         ir_version=max(made.ir_version, IR_VERSION),
         producer_name=made.producer_name,
     )
+
+
+def _mark(model: ModelProto) -> str:
+    """What no name in `model` begins with: one that was imported before has names of rtsr's already."""
+    content = model.SerializeToString()
+    return next(mark for mark in (f"rtsr{n or ''}/" for n in count()) if mark.encode() not in content)
 
 
 def _enter(writer: Writer, source: str, dtype: str, findings: Findings) -> None:

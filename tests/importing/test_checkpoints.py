@@ -16,7 +16,8 @@ from rtsr.engine.stages import StagedEngine
 from rtsr.errors import ImportFailed, UsageError
 from rtsr.evaluate import evaluate
 from rtsr.importing import import_network, sign_of
-from rtsr.importing.checkpoint import fit, fitting, read_weights
+from rtsr.importing.checkpoint import read_weights
+from rtsr.importing.fitting import fit, fitting
 from rtsr.resources import Network
 from tests.networks import random_network
 
@@ -98,11 +99,14 @@ def test_weights_of_another_network_are_named(tmp_path, model):
     torch.save(random_network("quicksrnet-medium", X4).state_dict(), path)
     refused(path, r"unknown conv_mid\.2\.weight.* and 3 more; .*; it fits --arch quicksrnet-medium --scale 4")
     torch.save({"layer.weight": torch.zeros(3)}, path)
-    refused(path, r"missing conv_first.weight, .* and 5 more; unknown layer.weight; no architecture of rtsr fits")
+    refused(
+        path,
+        r"missing conv_first.weight, .* and 5 more; unknown layer.weight; no architecture of rtsr is near; leave out",
+    )
     torch.save({name: value for name, value in state.items() if name != "conv_mid.1.bias"}, path)
-    refused(path, r"does not hold quicksrnet-small x2: missing conv_mid\.1\.bias; no architecture")
+    refused(path, r"does not hold quicksrnet-small x2: missing conv_mid\.1\.bias; take a complete checkpoint")
     torch.save({**state, "extra": torch.zeros(2), "step": torch.tensor(3)}, path)
-    refused(path, "unknown extra, step; no architecture")
+    refused(path, "unknown extra, step; take a complete checkpoint")
     torch.save({**state, "conv_first.bias": torch.zeros(31)}, path)
     refused(path, r"conv_first\.bias is \(31,\), not \(32,\)")
     torch.save({**state, "conv_first.bias": torch.full((32,), torch.inf)}, path)
@@ -123,13 +127,67 @@ def test_code_is_refused_and_not_run(tmp_path, model):
     mark, path = tmp_path / "ran", tmp_path / "some.pth"
     torch.save({"state_dict": model.state_dict(), "more": Command(mark)}, path)
     refused(path, r"holds Python code \((posix|nt)\.system\), which is not run")
-    path.write_bytes(pickle.dumps(Command(mark)))
-    refused(path, "holds Python code|damaged")
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        path.write_bytes(pickle.dumps({"a": Command(mark)}, protocol))
+        refused(path, "holds Python code|may hold code, which is not run")
+    torch.save({"state_dict": model.state_dict(), "more": Command(mark)}, path, pickle_protocol=4)
+    refused(path, "may hold code, which is not run")
     assert not mark.exists()
     torch.save(model, path)
     refused(path, r"holds Python code \(rtsr\.models\.quicksrnet\.QuickSRNet\)")
     torch.jit.save(torch.jit.script(nn.Conv2d(1, 1, 1)), path)
     refused(path, "is a TorchScript program")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_weights_pickled_in_another_way_are_saved_again(tmp_path, model, zipped):
+    path = tmp_path / "some.pth"
+    torch.save(model.state_dict(), path, pickle_protocol=4, _use_new_zipfile_serialization=zipped)
+    refused(path, r"may hold code, which is not run; save the network again with torch\.save\(state_dict\)")
+
+
+ODD = {
+    "sparse": (lambda value: value.to_sparse(), "is of layout sparse_coo; save it as a dense tensor"),
+    "meta": (lambda value: value.to("meta"), "has no values"),
+    "quantised": (lambda value: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8), "is quantised"),
+    "float8": (lambda value: value.to(torch.float8_e4m3fn), "holds float8_e4m3fn"),
+    "complex": (lambda value: value.to(torch.complex64), "holds complex64"),
+    "int8": (lambda value: value.to(torch.int8), "holds int8, not floating numbers; save it as float32"),
+    "double": (lambda value: value.double() + 1e200, "holds values that are not numbers in float32"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.filterwarnings("ignore")  # of PyTorch, which deprecates quantised tensors
+def test_tensors_of_other_kinds_are_named(tmp_path, model, kind):
+    change, message = ODD[kind]
+    state = model.state_dict()
+    torch.save({**state, "conv_first.weight": change(state["conv_first.weight"])}, tmp_path / "some.pth")
+    refused(tmp_path / "some.pth", rf"conv_first\.weight {message}")
+
+
+def test_weights_that_are_too_large_are_said_to_be(tmp_path):
+    state = random_network("rlfn-s", X2).state_dict()
+    torch.save({name: 1e30 * value for name, value in state.items()}, tmp_path / "some.pth")
+    refused(tmp_path / "some.pth", "makes no numbers of a picture: its weights are too large", "rlfn-s")
+
+
+def test_half_and_double_precision_are_taken(tmp_path, model):
+    for kind in (torch.float16, torch.bfloat16, torch.float64):
+        torch.save({name: value.to(kind) for name, value in model.state_dict().items()}, tmp_path / "some.pth")
+        assert import_network(tmp_path / "some.pth", tmp_path / "out").arch == ARCH
+
+
+def test_the_nearest_architecture_is_named(tmp_path, model):
+    path = tmp_path / "some.pth"
+    state = model.state_dict()
+    del state["conv_mid.1.bias"]
+    torch.save(state, path)
+    cure = r"the nearest is quicksrnet-small x2, but for missing conv_mid\.1\.bias; take a complete checkpoint"
+    refused(path, cure, None, None)
+    refused(path, cure, "rlfn-s")
+    torch.save({**model.state_dict(), "conv_first.bias": torch.zeros(31)}, path)
+    refused(path, r"x2, but for conv_first\.bias is \(31,\), not \(32,\); take a complete", None, None)
 
 
 def test_damaged_files(tmp_path, model):

@@ -15,7 +15,7 @@ from rtsr.errors import ImportFailed, UsageError
 from rtsr.importing import import_network
 from rtsr.models.rlfn import WHOLE_FRAME
 from rtsr.resources import folder
-from tests.importing.graphs import bicubic, graph, resize, written
+from tests.importing.graphs import FREE, bicubic, graph, resize, written
 
 X2, X1_5 = Fraction(2), Fraction(3, 2)
 
@@ -132,6 +132,21 @@ def test_names_may_be_rtsrs_own(tmp_path, image):
     np.testing.assert_allclose(result, enlarged(image, 2), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["plain", "up to 255", "luma", "half"])
+def test_what_was_imported_can_be_imported_again(tmp_path, image, kind):
+    made = {
+        "plain": bicubic(),
+        "up to 255": bicubic(plus=9, white=255),
+        "luma": bicubic(shape=("n", 1, "h", "w")),
+        "half": halved(),
+    }[kind]
+    card, result = run(made, tmp_path, image)
+    for name in ("again", "and again"):
+        card = import_network(tmp_path / "out" / f"{card.name}.onnx", tmp_path / "out", name=name)
+        with OnnxEngine(card, tmp_path / "out" / f"{name}.onnx") as engine:
+            np.testing.assert_allclose(engine.infer(image), result, atol=1e-5)
+
+
 def test_graphs_within_graphs_keep_their_names(tmp_path, image):
     """An `If` whose branches read the input and a constant of the graph around them."""
     node, constants = resize(2, result="inner")
@@ -179,14 +194,14 @@ def test_attention_over_the_whole_picture_is_noticed(tmp_path, image):
     assert run(made, tmp_path, image)[0].radius == WHOLE_FRAME
 
 
-def with_outside_weights(path: Path, location: str, file: Path) -> Path:
+def with_outside_weights(path: Path, location: str, file: Path, offset: str = "0", length: str = "4") -> Path:
     """A graph whose constant lies in `file`, which it calls `location`."""
     made = bicubic()
     (plus,) = [value for value in made.graph.initializer if value.name == "plus"]
     plus.ClearField("raw_data")
     file.write_bytes(np.array(0.02, np.float32).tobytes())
     plus.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", "0"), ("length", "4")):
+    for key, value in (("location", location), ("offset", offset), ("length", length)):
         entry = plus.external_data.add()
         entry.key, entry.value = key, value
     path.write_bytes(made.SerializeToString())
@@ -213,13 +228,32 @@ def test_weights_outside_the_folder_are_refused(tmp_path, way):
     refused(file, tmp_path, "outside its folder")
 
 
+def test_weights_behind_a_link_within_the_folder(tmp_path, image):
+    file = with_outside_weights(tmp_path / "net.onnx", "link.bin", tmp_path / "weights.bin")
+    (tmp_path / "link.bin").symlink_to("weights.bin")
+    card = import_network(file, tmp_path / "out")
+    result = OnnxEngine(card, tmp_path / "out" / "net.onnx").infer(image)
+    np.testing.assert_allclose(result, enlarged(image, 2, 0.02), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [("abc", "4"), ("-4", "4"), ("1", "4"), ("1000000000", "4"), ("0", "3"), ("0", str(10**18)), ("0", "many")],
+)
+def test_weights_that_are_not_where_they_should_be(tmp_path, offset, length):
+    file = with_outside_weights(tmp_path / "net.onnx", "weights.bin", tmp_path / "weights.bin", offset, length)
+    refused(file, tmp_path, rf"weights\.bin does not hold plus .*\(offset {offset}, length {length}\); download both")
+
+
 def test_weights_that_are_missing_or_cut_off(tmp_path):
     weights = tmp_path / "weights.bin"
     file = with_outside_weights(tmp_path / "net.onnx", "weights.bin", weights)
     weights.write_bytes(b"ab")
-    refused(file, tmp_path, "cannot read the weights")
+    refused(file, tmp_path, "does not hold plus where it is said to")
     weights.unlink()
     refused(file, tmp_path, r"weights in weights\.bin, which is missing")
+    weights.symlink_to("/proc/self/mem")
+    refused(file, tmp_path, "outside its folder .*; copy them into it")
 
 
 def refused(file: Path, tmp_path: Path, message: str, **options) -> None:
@@ -244,12 +278,33 @@ def negated() -> onnx.ModelProto:
 
 def plain(op: str, *inputs: str, domain: str = "", **options) -> onnx.ModelProto:
     """A graph of one node."""
-    return graph([helper.make_node(op, ["input", *inputs], ["output"], domain=domain)], **options)
+    ends = {name: options.pop(name) for name in ("shape", "kind", "more") if name in options}
+    return graph([helper.make_node(op, ["input", *inputs], ["output"], domain=domain, **options)], **ends)
+
+
+def uneven(*scales: float, shape: tuple = FREE) -> onnx.ModelProto:
+    """An interpolation by `scales`, one for each axis."""
+    node = helper.make_node("Resize", ["input", "", "scales"], ["output"])
+    return graph([node], shape, constants={"scales": np.array(scales, np.float32)})
+
+
+def versioned(ir: int = 8, opset: int = 17) -> onnx.ModelProto:
+    made = bicubic()
+    made.ir_version, made.opset_import[0].version = ir, opset
+    return made
+
+
+def within(name: str) -> onnx.ModelProto:
+    """A graph with a branch that uses the value `name`."""
+    inner = helper.make_node("Add", ["input", name], ["inner"])
+    branch = helper.make_graph([inner], "b", [], [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)])
+    choice = helper.make_node("If", ["yes"], ["output"], then_branch=branch, else_branch=branch)
+    return graph([choice], constants={"yes": np.array(True)})
 
 
 WRONG = {
     "an operator of others": (plain("Magic", domain="com.example"), "ONNX Runtime cannot load"),
-    "an operator that is none": (plain("Magic"), "ONNX Runtime cannot load"),
+    "an operator that is none": (plain("Magic"), "ONNX Runtime cannot load .*; export it with standard operators"),
     "two inputs": (plain("Add", "noise", more=(["noise"], [])), r"2 inputs \(input, noise\)"),
     "two outputs": (plain("Neg", more=([], ["mask"])), r"2 outputs \(output, mask\)"),
     "rank 3": (plain("Neg", shape=(3, "h", "w")), r"another rank \(3, h, w\)"),
@@ -258,8 +313,21 @@ WRONG = {
     "bytes": (plain("Identity", kind=TensorProto.UINT8), "works on uint8"),
     "one size": (baked([1, 3, 40, 48]), "1x3x40x48 but not of other sizes"),
     "one picture at a time": (baked([1, 3, -1, 48]), "free batch, height and width"),
+    "results of rank 3": (
+        plain("ReduceMean", axes=[1], keepdims=0),
+        r"makes results of rank 3, .* to give \(n, channels, h, w\)",
+    ),
+    "channels last": (uneven(1, 2, 2, 1, shape=("n", "h", "w", 3)), "takes pictures with channels last; export"),
+    "channels last in results": (plain("Transpose", perm=[0, 2, 3, 1]), "channels last; export it to take and give"),
+    "channels last, unsaid": (uneven(1, 2, 2, 1, shape=("a", "b", "c", "d")), "6 channels; export it to take and give"),
+    "two scales": (uneven(1, 1, 2, 3), "upscales height by 2 and width by 3; export it with one scale"),
+    "no ratio": (bicubic(1.3), r"makes sizes of no one scale \(about 1\.3\)"),
+    "a newer IR": (versioned(ir=99), "its IR version 99 is newer than .*; update onnxruntime"),
+    "a newer opset": (versioned(opset=99), "its opset 99 is newer than .*; update onnxruntime"),
+    "a value of nothing": (plain("Add", "nowhere"), "nothing in it makes 'nowhere', which it uses"),
+    "a value of nothing within": (within("nowhere"), "nothing in it makes 'nowhere', which it uses"),
     "no upscaling": (plain("Identity"), "changes sizes by 1;"),
-    "too much of it": (bicubic(9), "changes sizes by 9;"),
+    "too much of it": (bicubic(8), "changes sizes by 8; .* up to 4"),
     "another picture": (negated(), "upscales no pictures"),
     "not numbers": (bicubic(plus=np.nan), "upscales no pictures"),
 }
@@ -294,6 +362,7 @@ def test_what_was_asked_for_wrongly(tmp_path):
         ({"arch": "rlfn"}, "leave out --arch"),
         ({"flavour": "film"}, "unknown flavour 'film'; known: photo, capture"),
         ({"name": "a/b"}, "cannot name a file"),
+        ({"name": ".."}, "cannot name a file"),
     ):
         with pytest.raises(UsageError, match=message):
             import_network(file, tmp_path / "out", **options)

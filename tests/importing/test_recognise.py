@@ -59,7 +59,17 @@ def test_another_scale_is_refused(tmp_path):
     with pytest.raises(ImportFailed, match="upscales by 2, not by 4"):
         import_network(path, tmp_path / "out", scale=X4)
     _, path = saved(tmp_path, "Compact", num_feat=8, num_conv=1, upscale=1)
-    with pytest.raises(ImportFailed, match="3 channels to 3 at scale 1; it does not upscale pictures"):
+    with pytest.raises(ImportFailed, match="3 channels to 3 at scale 1; networks that upscale RGB"):
+        import_network(path, tmp_path / "out")
+    _, path = saved(tmp_path, "Compact", num_feat=8, num_conv=1, upscale=8)
+    with pytest.raises(ImportFailed, match=r"at scale 8; networks that upscale .*, by up to 4, can be used"):
+        import_network(path, tmp_path / "out")
+
+
+def test_weights_of_whole_numbers_are_named(tmp_path):
+    model, path = saved(tmp_path, "Compact", num_feat=8, num_conv=1, upscale=2)
+    torch.save({name: value.to(torch.int8) for name, value in model.state_dict().items()}, path)
+    with pytest.raises(ImportFailed, match=r"body\.0\.weight holds int8, not floating numbers"):
         import_network(path, tmp_path / "out")
 
 
@@ -73,5 +83,7 @@ def test_windows_that_fix_sizes_cannot_be_exported(tmp_path):
 
 def test_unknown_weights_name_what_is_known(tmp_path):
     torch.save({"layer.weight": torch.zeros(3, 3)}, tmp_path / "net.pth")
-    with pytest.raises(ImportFailed, match=r"no architecture is known .* --arch: quicksrnet-small, .*rlfn-s"):
+    with pytest.raises(
+        ImportFailed, match=r"no architecture is known .*, rtsr's \(quicksrnet-small, .*rlfn-s.* export .* to ONNX"
+    ):
         import_network(tmp_path / "net.pth", tmp_path / "out")
