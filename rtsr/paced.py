@@ -12,7 +12,7 @@ import numpy as np
 from rtsr.anytime import Refiner, Spent
 from rtsr.calibration import calibrate_stages, calibrate_whole
 from rtsr.cubic import enlarge
-from rtsr.deadline import Ladder, Least
+from rtsr.deadline import CostModel, Ladder, Least
 from rtsr.duration import LONGEST, frame_time
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import UsageError
@@ -124,7 +124,12 @@ class PacedUpscaler:
         return self._method.frame(frame, width, height, due_ns)
 
     def minimum(self, video: Video, width: int, height: int) -> Minimum:
-        """What a frame of `video` takes at least, measured on two of noise; a stream starts anew behind it."""
+        """What a frame of `video` takes at least, measured on two of noise; a stream starts anew behind it.
+
+        Raises UsageError where there is no deadline, and so no measured time.
+        """
+        if self.pace.deadline is None:
+            raise UsageError("a quality takes the time that it takes; a minimum belongs to a deadline")
         random = np.random.default_rng(0)
         shapes = [(video.height, video.width), *[(-(-video.height // 2), -(-video.width // 2))] * 2]
         y, u, v = (random.integers(16, 236, shape, np.uint8) for shape in shapes)
@@ -144,7 +149,7 @@ class _Tiles:
     ) -> None:
         self.engine = StagedEngine(network.card, network.path, threads)
         self.scale, self.quality = network.card.scale, pace.quality
-        self.refiner = Refiner(self.engine, clock, calibrate_stages(self.engine), reuse)
+        self.refiner = Refiner(self.engine, clock, stage_costs(self.engine, pace), reuse)
         self.fitting = Least()
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
@@ -213,6 +218,11 @@ class _WholeFrames:
     def close(self) -> None:
         for rung in self.rungs:
             rung.close()
+
+
+def stage_costs(engine: StagedEngine, pace: Pace) -> CostModel:
+    """What the stages of `engine` cost on this machine; not measured where a share counts and no time is kept."""
+    return CostModel({}) if pace.deadline is None else calibrate_stages(engine)
 
 
 def smaller_networks(network: Network) -> list[Network]:

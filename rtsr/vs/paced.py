@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.anytime import Refiner
-from rtsr.calibration import calibrate_stages, calibrate_whole
+from rtsr.calibration import calibrate_whole
 from rtsr.cubic import enlarge
 from rtsr.deadline import Ladder
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import RtsrError
 from rtsr.frame import YUV420P8
-from rtsr.paced import Pace
+from rtsr.paced import Pace, stage_costs
 from rtsr.regions import Grid, Rect, changed
 from rtsr.surface import Upscaled
 from rtsr.vs.binding import vs
@@ -97,7 +97,7 @@ class Tiles:
     """A network with several exits, refined tile by tile."""
 
     def __init__(self, engine: StagedEngine, pace: Pace, reuse: bool, clock: Callable[[], float]) -> None:
-        self.refiner = Refiner(engine, clock, calibrate_stages(engine), reuse, Pictures())
+        self.refiner = Refiner(engine, clock, stage_costs(engine, pace), reuse, Pictures())
         self.quality = pace.quality
         self._next = 0
 

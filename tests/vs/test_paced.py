@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtsr.engine.stages import StagedEngine
 from rtsr.frame import Frame
 from rtsr.paced import Pace, PacedUpscaler
 from rtsr.resources import networks
@@ -93,6 +94,15 @@ def test_a_deadline_is_spent_and_kept(form: int, model: str) -> None:
     assert pixels(hasty, 0)[0].shape == (96, 128)
     assert [frame.props["rtsr_exit_share"][0] for frame in hasty.frames(close=True)] == [1] * 12
     assert [frame.props["rtsr_exit_share"][0] for frame in patient.frames(close=True)][-1] < 1
+
+
+def test_only_a_deadline_waits_for_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran, stage = [], StagedEngine.stage
+    monkeypatch.setattr(StagedEngine, "stage", lambda self, k, features: ran.append(k) or stage(self, k, features))
+    rtsr_vs.Upscale(moving(), 2, model=EXITS, quality=0.6)
+    assert not ran
+    rtsr_vs.Upscale(moving(), 2, model=EXITS, deadline=1.0)
+    assert ran
 
 
 def test_other_scales_are_fitted() -> None:
