@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 from typing import Self
 
@@ -41,8 +42,8 @@ class Pace:
             raise UsageError(
                 f"a deadline is above 0 and at most an hour, not {self.deadline:g} s; e.g. --deadline 16ms"
             )
-        if self.quality is not None and not 0 <= self.quality <= 1:
-            raise UsageError(f"quality is between 0 and 1, not {self.quality:g}")
+        if self.quality is not None and not (isinstance(self.quality, Real) and 0 <= self.quality <= 1):
+            raise UsageError(f"quality is between 0 and 1, not {self.quality!r}")
 
     @classmethod
     def of(cls, fps: float | None = None, deadline: float | None = None, quality: float | None = None) -> "Pace | None":
@@ -149,7 +150,9 @@ class _Tiles:
     ) -> None:
         self.engine = StagedEngine(network.card, network.path, threads)
         self.scale, self.quality = network.card.scale, pace.quality
-        self.refiner = Refiner(self.engine, clock, stage_costs(self.engine, pace), reuse)
+        # Time is kept only where it counts.
+        costs = CostModel({}) if pace.deadline is None else calibrate_stages(self.engine)
+        self.refiner = Refiner(self.engine, clock, costs, reuse)
         self.fitting = Least()
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
@@ -218,11 +221,6 @@ class _WholeFrames:
     def close(self) -> None:
         for rung in self.rungs:
             rung.close()
-
-
-def stage_costs(engine: StagedEngine, pace: Pace) -> CostModel:
-    """What the stages of `engine` cost on this machine; not measured where a share counts and no time is kept."""
-    return CostModel({}) if pace.deadline is None else calibrate_stages(engine)
 
 
 def smaller_networks(network: Network) -> list[Network]:

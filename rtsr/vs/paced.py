@@ -1,6 +1,6 @@
 """Frames of a clip upscaled for a time, or for a share of a network's compute (`rtsr.anytime`, `rtsr.deadline`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from time import perf_counter_ns
 from typing import Protocol
@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.anytime import Refiner
-from rtsr.calibration import calibrate_whole
+from rtsr.calibration import calibrate_stages, calibrate_whole
 from rtsr.cubic import enlarge
-from rtsr.deadline import Ladder
+from rtsr.deadline import CostModel, Ladder, Rate
+from rtsr.engine.base import Engine
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import RtsrError
 from rtsr.frame import YUV420P8
-from rtsr.paced import Pace, stage_costs
+from rtsr.paced import Pace
 from rtsr.regions import Grid, Rect, changed
 from rtsr.surface import Upscaled
 from rtsr.vs.binding import vs
@@ -26,6 +27,8 @@ from rtsr.vs.streams import Picture, planes_of, tag
 
 MARGIN = 2
 """Chroma samples around a rectangle that its own are made of."""
+_measured: dict[tuple[object, ...], Mapping[str, Rate]] = {}
+"""What networks cost here on so many threads; players evaluate a script anew at every seek."""
 
 
 class Pictures:
@@ -94,10 +97,14 @@ class Method(Protocol):
 
 
 class Tiles:
-    """A network with several exits, refined tile by tile."""
+    """A network with several exits on `threads` cores, refined tile by tile."""
 
-    def __init__(self, engine: StagedEngine, pace: Pace, reuse: bool, clock: Callable[[], float]) -> None:
-        self.refiner = Refiner(engine, clock, stage_costs(engine, pace), reuse, Pictures())
+    def __init__(
+        self, engine: StagedEngine, pace: Pace, threads: int | None, reuse: bool, clock: Callable[[], float]
+    ) -> None:
+        timed = pace.deadline is not None
+        costs = _costs([engine], threads, lambda: calibrate_stages(engine)) if timed else CostModel({})
+        self.refiner = Refiner(engine, clock, costs, reuse, Pictures())
         self.quality = pace.quality
         self._next = 0
 
@@ -114,11 +121,12 @@ class Tiles:
 
 
 class Rungs:
-    """Networks with one exit, small to large: the largest that fits into the time; rung 0 is interpolation."""
+    """Networks with one exit on `threads` cores, small to large: the largest that fits; rung 0 is interpolation."""
 
-    def __init__(self, painters: list[Painter], clock: Callable[[], float]) -> None:
+    def __init__(self, painters: list[Painter], threads: int | None, clock: Callable[[], float]) -> None:
         self.painters, self.clock = painters, clock
-        self.costs = calibrate_whole([painter.engine for painter in painters])
+        engines = [painter.engine for painter in painters]
+        self.costs = _costs(engines, threads, lambda: calibrate_whole(engines))
         self.ladder = Ladder()
 
     def make(self, n: int, picture: Picture, due_ns: float) -> tuple[list[NDArray], list[float], float]:
@@ -159,6 +167,14 @@ class PacedStream:
         made.props = f.props
         tag(made, shares, (self.clock() - began) / 1e9, reused)
         return made
+
+
+def _costs(engines: Sequence[Engine], threads: int | None, measure: Callable[[], CostModel]) -> CostModel:
+    """A model for `engines` that knows nothing yet but their rates, which are measured once in a process."""
+    key = (threads, *((engine.card.name, engine.card.sha256) for engine in engines))
+    if key not in _measured:
+        _measured[key] = measure().rates
+    return CostModel(_measured[key])
 
 
 def _place(rect: Rect, scale: Fraction, shape: tuple[int, ...]) -> tuple[slice, slice]:
