@@ -116,7 +116,7 @@ def as_job(wish: Wish, preset: Preset) -> Job:
         output=wish.output if wish.output is None or address(wish.output) else Path(wish.output),
         scale=parse_scale(wish.scale) if wish.scale else None if sized else preset.scale,
         height=wish.height if sized else preset.height,
-        size=_parse_size(wish.size) if wish.size else None,
+        size=parse_size(wish.size) if wish.size else None,
         model=wish.model or (None if wish.engine in RESAMPLERS else preset.model),
         engine=wish.engine or ("auto" if wish.model else preset.engine) or "auto",
         provider=wish.provider or (None if wish.engine not in (None, "auto", "onnx") else preset.provider),
@@ -167,7 +167,8 @@ def _encoding(wish: Wish, preset: Preset) -> Encoding:
     )
 
 
-def _parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height from `1920x1080`; raises UsageError."""
     found = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text.lower())
     if found is None:
         raise UsageError(f"{text!r} is not a size; write it as 1920x1080")
