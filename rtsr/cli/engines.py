@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rtsr.cli.app import app
 from rtsr.cli.options import parse_size
-from rtsr.errors import EngineError, SinkError, UsageError
+from rtsr.errors import EngineError, RtsrError, SinkError, UsageError
 from rtsr.resources import Network, find_networks
 
 engines_app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True)
@@ -188,7 +188,9 @@ def _targets(library: Any, capabilities: list[str] | None) -> list[Any]:
     from rtsr.nvidia.recipe import Target
 
     if not capabilities:
-        raise UsageError("say which GPUs to build for, e.g. --capability 8.9")
+        from rtsr.nvidia.opening import find
+
+        return [find(library.kind).target]
     if not library.capabilities:
         raise UsageError(f"{library.name} builds for the GPU at hand only; leave out --capability, or use --engine rtx")
     targets = [Target(capability) for capability in dict.fromkeys(capabilities)]
@@ -199,7 +201,14 @@ def _targets(library: Any, capabilities: list[str] | None) -> list[Any]:
 
 def _here() -> tuple[Any, ...]:
     """The GPUs here; none where there is none."""
-    return ()
+    from rtsr.nvidia.cuda import CudaDriver
+    from rtsr.nvidia.opening import target_of
+
+    try:
+        driver = CudaDriver()
+        return tuple(target_of(driver, device) for device in driver.devices())
+    except RtsrError:
+        return ()
 
 
 def _line(done: Built) -> str:
