@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.anytime import Refiner
+from rtsr.anytime import Refiner, StagedEngine
 from rtsr.calibration import calibrate_stages, calibrate_whole
+from rtsr.card import Card
 from rtsr.cubic import enlarge
 from rtsr.deadline import CostModel, Ladder, Rate
-from rtsr.engine.base import Engine
-from rtsr.engine.stages import StagedEngine
+from rtsr.engine.choice import Means
 from rtsr.errors import RtsrError
 from rtsr.frame import YUV420P8
 from rtsr.paced import Pace
@@ -28,7 +28,7 @@ from rtsr.vs.streams import Picture, planes_of, tag
 MARGIN = 2
 """Chroma samples around a rectangle that its own are made of."""
 _measured: dict[tuple[object, ...], Mapping[str, Rate]] = {}
-"""What networks cost here on so many threads; players evaluate a script anew at every seek."""
+"""What networks cost here with given means; players evaluate a script anew at every seek."""
 
 
 class Pictures:
@@ -97,13 +97,11 @@ class Method(Protocol):
 
 
 class Tiles:
-    """A network with several exits on `threads` cores, refined tile by tile."""
+    """A network with several exits, refined tile by tile; `means` is what it was opened with."""
 
-    def __init__(
-        self, engine: StagedEngine, pace: Pace, threads: int | None, reuse: bool, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, engine: StagedEngine, pace: Pace, means: Means, reuse: bool, clock: Callable[[], float]) -> None:
         timed = pace.deadline is not None
-        costs = _costs([engine], threads, lambda: calibrate_stages(engine)) if timed else CostModel({})
+        costs = _costs([engine.card], means, lambda: calibrate_stages(engine)) if timed else CostModel({})
         self.refiner = Refiner(engine, clock, costs, reuse, Pictures())
         self.quality = pace.quality
         self._next = 0
@@ -121,12 +119,12 @@ class Tiles:
 
 
 class Rungs:
-    """Networks with one exit on `threads` cores, small to large: the largest that fits; rung 0 is interpolation."""
+    """Networks with one exit, small to large: the largest that fits into the time; rung 0 is interpolation."""
 
-    def __init__(self, painters: list[Painter], threads: int | None, clock: Callable[[], float]) -> None:
+    def __init__(self, painters: list[Painter], means: Means, clock: Callable[[], float]) -> None:
         self.painters, self.clock = painters, clock
         engines = [painter.engine for painter in painters]
-        self.costs = _costs(engines, threads, lambda: calibrate_whole(engines))
+        self.costs = _costs([engine.card for engine in engines], means, lambda: calibrate_whole(engines))
         self.ladder = Ladder()
 
     def make(self, n: int, picture: Picture, due_ns: float) -> tuple[list[NDArray], list[float], float]:
@@ -169,9 +167,9 @@ class PacedStream:
         return made
 
 
-def _costs(engines: Sequence[Engine], threads: int | None, measure: Callable[[], CostModel]) -> CostModel:
-    """A model for `engines` that knows nothing yet but their rates, which are measured once in a process."""
-    key = (threads, *((engine.card.name, engine.card.sha256) for engine in engines))
+def _costs(cards: Sequence[Card], means: Means, measure: Callable[[], CostModel]) -> CostModel:
+    """A model that knows nothing yet but the rates of the networks of `cards`, which are measured once in a process."""
+    key = (means, *((card.name, card.sha256) for card in cards))
     if key not in _measured:
         _measured[key] = measure().rates
     return CostModel(_measured[key])
