@@ -28,7 +28,7 @@ from rtsr.vs.streams import Picture, planes_of, tag
 MARGIN = 2
 """Chroma samples around a rectangle that its own are made of."""
 _measured: dict[tuple[object, ...], Mapping[str, Rate]] = {}
-"""What networks cost here with given means; players evaluate a script anew at every seek."""
+"""What networks cost here by the means they run on; players evaluate a script anew at every seek."""
 
 
 class Pictures:
@@ -97,7 +97,7 @@ class Method(Protocol):
 
 
 class Tiles:
-    """A network with several exits, refined tile by tile; `means` is what it was opened with."""
+    """A network with several exits that runs by `means`, refined tile by tile."""
 
     def __init__(self, engine: StagedEngine, pace: Pace, means: Means, reuse: bool, clock: Callable[[], float]) -> None:
         timed = pace.deadline is not None
@@ -119,7 +119,7 @@ class Tiles:
 
 
 class Rungs:
-    """Networks with one exit, small to large: the largest that fits into the time; rung 0 is interpolation."""
+    """Networks with one exit that run by `means`, small to large: the largest that fits; rung 0 is interpolation."""
 
     def __init__(self, painters: list[Painter], means: Means, clock: Callable[[], float]) -> None:
         self.painters, self.clock = painters, clock
@@ -168,7 +168,7 @@ class PacedStream:
 
 
 def _costs(cards: Sequence[Card], means: Means, measure: Callable[[], CostModel]) -> CostModel:
-    """A model that knows nothing yet but the rates of the networks of `cards`, which are measured once in a process."""
+    """A model for the networks of `cards` that knows nothing yet but their rates, measured once in a process."""
     key = (means, *((card.name, card.sha256) for card in cards))
     if key not in _measured:
         _measured[key] = measure().rates

@@ -158,8 +158,8 @@ def _paced(
         raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
     method: Method
     if card.exits:
-        reuse = reuse and NEARLY_LOCAL not in card.arch
-        method = Tiles(means.open_exits(network), pace, means, reuse, perf_counter_ns)
+        engine = means.open_exits(network)
+        method = Tiles(engine, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
     elif pace.quality is not None:
         raise UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute use {PACED_MODEL}")
     else:

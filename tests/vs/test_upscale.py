@@ -180,7 +180,7 @@ def test_all_requests_at_once_give_the_same_frames() -> None:
 
 def test_a_still_clip_is_computed_once() -> None:
     large = rtsr_vs.Upscale(core.std.BlankClip(format=vs.RGBS, width=64, height=48, length=8, keep=True), 2)
-    assert [frame.props["rtsr_reused"] for frame in large.frames(close=True)] == [0, *[1] * 7]
+    assert [frame.props["rtsr_reused"] for frame in large.frames(prefetch=1, close=True)] == [0, *[1] * 7]
 
 
 BAD = [
