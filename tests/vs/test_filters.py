@@ -73,6 +73,7 @@ def played(**told: object) -> Any:
         ({"display_res": (240, 144), "container_fps": 24.0, "display_fps": 60.0}, (240, 144)),
         ({"display_res": (220, 400)}, (240, 144)),
         ({"display_res": (165, 400), "container_fps": 30.0}, (160, 96)),
+        ({"display_res": (320, 288), "video_in_dw": 160, "video_in_dh": 192}, (240, 144)),
         ({"container_fps": 0.0, "display_fps": 0.0}, (320, 192)),
         ({"user_data": b"enaf-quicksrnet-medium-x2-photo"}, (320, 192)),
     ],
