@@ -36,6 +36,13 @@ def networks() -> dict[str, Network]:
     return {network.card.name: network for network in ordered}
 
 
+def parts(network: Network) -> dict[str, Path]:
+    """The ONNX files of `network` by what they are called: its name, or with several exits NAME/PART."""
+    if not network.card.exits:
+        return {network.card.name: network.path}
+    return {f"{network.card.name}/{path.stem}": path for path in sorted(network.path.glob("*.onnx"))}
+
+
 def find_network(model: str, scale: Fraction) -> Network:
     """The network `model` that upscales by exactly `scale`.
 
