@@ -17,10 +17,6 @@ from rtsr.train.registration import misplaced
 NATIVE_SHARE = 0.85
 """Share of a capture recipe's crops that come from rendered pairs rather than from reduced pictures."""
 
-LEAST = 0.1
-"""A tinted crop's error never counts as less than this share of its picture's: flat ones are wrong at their borders,
-where a network sees black beside them, and would rule a relative loss."""
-
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -34,31 +30,6 @@ class Example:
     """How often it is drawn, relative to the others."""
     error: float = 1.0
     """Mean squared error of its bicubic upscaling, white being 1: how hard it is."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tint:
-    """New colours for a crop: its channels in another order, each squeezed and lifted to some place of [0, 1]."""
-
-    order: NDArray
-    """The old channel of each new one, (3,)."""
-    gain: NDArray
-    """What remains of each channel's contrast, from 0 (flat) to 1, (3,)."""
-    lift: NDArray
-    """What is added, from 0 to 1 - gain, (3,)."""
-
-    @classmethod
-    def draw(cls, random: np.random.Generator) -> "Tint":
-        """Any colours; every fourth tint is flat, and half of the flat ones are pure: each channel near 0 or near 1."""
-        gain = np.zeros(3) if random.random() < 0.25 else random.random(3)
-        place = random.random(3)
-        if not gain.any() and random.random() < 0.5:
-            place = np.where(place < 0.5, 0.06 * place, 1 - 0.06 * (1 - place))
-        return cls(random.permutation(3), gain, place * (1 - gain))
-
-    def __call__(self, crop: NDArray) -> NDArray:
-        """`crop`, (3, H, W) float32 in [0, 1], in these colours."""
-        return (crop[self.order] * self.gain[:, None, None] + self.lift[:, None, None]).astype(np.float32)
 
 
 class Crops:
@@ -75,19 +46,13 @@ class Crops:
     def batch(self, step: int) -> tuple[NDArray, NDArray, NDArray]:
         """Crops of `step`: low and high, float32 in [0, 1], (N, 3, patch, patch) and `scale` times that.
 
-        Third is the error of each crop's whole picture, (N,) float32; see `Example.error`. Where the recipe tints
-        crops, these are the first ones; their errors are as much smaller as their contrast is, down to `LEAST`.
+        Third is the error of each crop's whole picture, (N,) float32; see `Example.error`.
         """
         random = np.random.default_rng((self.recipe.seed, step))
         chosen = random.choice(len(self.examples), self.recipe.batch, p=self.probabilities)
         crops = [self._crop(self.examples[i], random) for i in chosen]
         low, high = (np.stack(side).astype(np.float32) / 255 for side in zip(*crops, strict=True))
-        errors = np.array([self.examples[i].error for i in chosen], np.float32)
-        for i in range(round(self.recipe.tint * self.recipe.batch)):
-            tint = Tint.draw(random)
-            low[i], high[i] = tint(low[i]), tint(high[i])
-            errors[i] *= max((tint.gain**2).mean(), LEAST)
-        return low, high, errors
+        return low, high, np.array([self.examples[i].error for i in chosen], np.float32)
 
     def _crop(self, example: Example, random: np.random.Generator) -> tuple[NDArray, NDArray]:
         scale, patch = self.recipe.scale, self.recipe.patch

@@ -69,9 +69,6 @@ class Recipe:
     """Learning rate of what the last exit uses, as a share of `lr` (`exits`); 0 freezes it."""
     expand: int = 0
     """Channels of the wide linear block that each convolution trains as, see `rtsr.train.expand`; 0: none, plainly."""
-    tint: float = 0.0
-    """Share of crops whose colours are changed at random, a quarter of them to a flat colour, so that colours which the
-    pictures hardly have stay what they are; see `rtsr.train.crops.Tint`."""
     average: float = 0.999
     """Decay of the running average of the weights that is evaluated and exported."""
     start: str = ""
@@ -104,8 +101,6 @@ class Recipe:
             raise TrainError("the objective contrastive compares crops of a batch: set batch to 2 or more")
         if self.steps < 1 or self.batch < 1 or self.patch < 8:
             raise TrainError("steps and batch are at least 1, patch at least 8")
-        if not 0 <= self.tint <= 1:
-            raise TrainError("tint is a share of the crops, between 0 and 1")
         if self.expand < 0:
             raise TrainError("expand is a number of channels, or 0")
         if self.patch % self.scale.denominator:
