@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rtsr.cli.app import app
 from rtsr.cli.options import parse_size
-from rtsr.errors import EngineError, RtsrError, SinkError, UsageError
+from rtsr.errors import EngineError, SinkError, UsageError
 from rtsr.resources import Network, find_networks
 
 engines_app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True)
@@ -123,10 +123,11 @@ def check_command(as_json: AsJson = False) -> None:
 
     Example: `rtsr engines check`
     """
+    from rtsr.nvidia.here import targets_if_any
     from rtsr.nvidia.planfile import entries
     from rtsr.nvidia.upkeep import examine
 
-    here = _here()
+    here = targets_if_any()
     verdicts = [(entry, examine(entry, here)) for entry in entries()]
     if as_json:
         print(json.dumps([{**_as_dict(e), "state": v.state, "reason": v.reason} for e, v in verdicts], indent=2))
@@ -148,10 +149,11 @@ def clean_command(
 
     Example: `rtsr engines clean --stale`
     """
+    from rtsr.nvidia.here import targets_if_any
     from rtsr.nvidia.store import cache_folder
     from rtsr.nvidia.upkeep import clean, examine
 
-    here = _here()
+    here = targets_if_any()
     try:
         count, size = clean((lambda entry: examine(entry, here).state == "stale") if stale else None)
     except OSError as cause:
@@ -168,47 +170,40 @@ def _build(library: Any, network: Network, recipe: Any, target: Any, rebuild: bo
     from rtsr.nvidia.planfile import read_plan
     from rtsr.resources import parts
 
-    built, seconds, size, notes = 0, 0.0, 0, list[str]()
+    built, seconds, size = 0, 0.0, 0
     for name, path in parts(network).items():
-        before = len(notes)
-        size += len(cached_plan(library, path, recipe, target, name=name, note=notes.append, rebuild=rebuild))
-        kept = plan_path(library, path, recipe, target)
-        if not kept.is_file():
-            raise EngineError(notes[-1] if notes else f"the engine was not kept in {kept.parent}")
-        if len(notes) > before:
+        notes: list[str] = []
+        size += len(
+            cached_plan(library, path, recipe, target, name=name, note=notes.append, rebuild=rebuild, must_keep=True)
+        )
+        if notes:
             built += 1
-            seconds += read_plan(kept)[0].seconds
+            seconds += read_plan(plan_path(library, path, recipe, target))[0].seconds
     profile = recipe.profile.describe()
     count = len(parts(network))
     return Built(network.card.name, target.capability, recipe.precision, profile, count, built, round(seconds, 2), size)
 
 
 def _targets(library: Any, capabilities: list[str] | None) -> list[Any]:
-    """What to build for: as said, or the GPUs here."""
+    """What to build for: as said, or the GPUs here; raises UsageError and EngineError."""
+    from rtsr.nvidia.here import targets as find
     from rtsr.nvidia.recipe import Target
 
     if not capabilities:
-        from rtsr.nvidia.opening import find
-
-        return [find(library.kind).target]
+        try:
+            found = find()
+        except EngineError as cause:
+            ahead = "; or say which GPUs to build for, e.g. --capability 8.9" if library.capabilities else ""
+            raise EngineError(f"{cause}{ahead}") from cause
+        if not library.capabilities:
+            return [found[0]]  # It builds for the GPU that it runs on.
+        capabilities = [target.capability for target in found]
     if not library.capabilities:
         raise UsageError(f"{library.name} builds for the GPU at hand only; leave out --capability, or use --engine rtx")
     targets = [Target(capability) for capability in dict.fromkeys(capabilities)]
     for target in targets:
         library.check_capability(target.capability)
     return targets
-
-
-def _here() -> tuple[Any, ...]:
-    """The GPUs here; none where there is none."""
-    from rtsr.nvidia.cuda import CudaDriver
-    from rtsr.nvidia.opening import target_of
-
-    try:
-        driver = CudaDriver()
-        return tuple(target_of(driver, device) for device in driver.devices())
-    except RtsrError:
-        return ()
 
 
 def _line(done: Built) -> str:

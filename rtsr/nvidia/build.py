@@ -82,10 +82,12 @@ def build(
         config = parsed.builder.create_builder_config()
         config.clear_flag(library.module.BuilderFlag.TF32)
         _add_profile(library, parsed, config, profile)
-        if capabilities:
-            config.num_compute_capabilities = len(capabilities)
-            for place, capability in enumerate(capabilities):
-                config.set_compute_capability(_member(library, capability), place)
+        if library.capabilities:  # Left alone, TensorRT-RTX builds for all GPUs that it knows.
+            kinds = library.module.ComputeCapability
+            wanted = [getattr(kinds, "SM" + capability.replace(".", "")) for capability in capabilities]
+            config.num_compute_capabilities = max(len(wanted), 1)
+            for place, kind in enumerate(wanted or [kinds.CURRENT]):
+                config.set_compute_capability(kind, place)
         times = None
         if library.has_timing_cache:
             times = config.create_timing_cache(timing_cache)
@@ -100,7 +102,10 @@ def build(
 def _parse(library: Library, model: bytes) -> Parsed:
     module = library.module
     library.said.clear()
-    builder = module.Builder(library.logger)
+    try:
+        builder = module.Builder(library.logger)
+    except TypeError as cause:  # what a null pointer becomes: TensorRT makes no builder without a GPU
+        raise EngineError(_why(library, ())) from cause
     network = builder.create_network(_flags(module))
     parser = module.OnnxParser(network, library.logger)
     if not parser.parse(model):
@@ -157,10 +162,6 @@ def _shapes(name: str, shape: tuple[int, ...], profile: Profile) -> list[tuple[i
     return [tuple(own if own > 0 else side for own, side in zip(shape, one, strict=True)) for one in free]
 
 
-def _member(library: Library, capability: str) -> Any:
-    return getattr(library.module.ComputeCapability, "SM" + capability.replace(".", ""))
-
-
 def _tensor(end: Any, output: bool) -> Tensor:
     kind = str(end.dtype.name)
     return Tensor(end.name, output, TYPES.get(kind, kind.lower()), tuple(end.shape))
@@ -173,7 +174,7 @@ def _last(library: Library) -> str:
 def _why(library: Library, capabilities: tuple[str, ...]) -> str:
     """Why a build failed, from what the library said."""
     first = library.said[0] if library.said else "no reason given"
-    if not capabilities and any("cudaError" in line or "CUDA" in line for line in library.said):
+    if not capabilities and any("cuda" in line.lower() for line in library.said):
         ahead = "; or say what GPU to build for, e.g. --capability 8.9" if library.capabilities else ""
         return f"{library.name} finds no usable GPU ({first}); install or update the NVIDIA driver{ahead}"
     return f"{library.name} {library.version} cannot build the engine: {first}"

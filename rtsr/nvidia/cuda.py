@@ -28,11 +28,13 @@ class OutOfGpuMemory(OutOfMemory):
 
     def __init__(self, wanted: int, free: int, total: int, what: str = "") -> None:
         self.wanted, self.free, self.total = wanted, free, total
-        asked = f"asked for {in_mib(wanted)}, with" if wanted else "with"
-        super().__init__(
-            f"out of GPU memory{what}: {asked} {in_mib(free)} of {in_mib(total)} free; "
-            f"close other programs that use the GPU, {INSTEAD}"
-        )
+        super().__init__(f"out of GPU memory{what}: {self.figures}; close other programs that use the GPU, {INSTEAD}")
+
+    @property
+    def figures(self) -> str:
+        """What was asked for and what there is, in words."""
+        asked = f"asked for {in_mib(self.wanted)}, with" if self.wanted else "with"
+        return f"{asked} {in_mib(self.free)} of {in_mib(self.total)} free"
 
 
 @dataclass(frozen=True, slots=True)

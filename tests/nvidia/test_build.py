@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -146,6 +147,31 @@ def test_other_dimensions(rtx):
 def test_gpus_that_are_not_supported(rtx):
     with pytest.raises(EngineError, match=r"compute capability 9\.0; it supports 7\.5"):
         build(rtx, SHIPPED[SMALL].read_bytes(), PROFILE, ("8.9", "9.0"))
+
+
+def test_no_gpu_where_one_is_needed(rtx):
+    try:
+        plan, _ = build(rtx, SHIPPED[SMALL].read_bytes(), PROFILE)
+    except EngineError as error:
+        said = str(error)
+        assert said.startswith("TensorRT-RTX finds no usable GPU (") and "\n" not in said
+        assert said.endswith(
+            "; install or update the NVIDIA driver; or say what GPU to build for, e.g. --capability 8.9"
+        )
+    else:  # There is one.
+        assert judge(rtx, plan).state == "valid"
+
+
+def test_a_library_that_makes_no_builder(rtx):
+    """As TensorRT does without a GPU."""
+
+    def nothing(logger: object) -> None:
+        rtx.said.append("CUDA initialization failure with error: 35")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    without = replace(rtx, kind="tensorrt", module=SimpleNamespace(Builder=nothing))
+    with pytest.raises(EngineError, match=r"^TensorRT finds no usable GPU \(CUDA initialization .* NVIDIA driver$"):
+        build(without, SHIPPED[SMALL].read_bytes(), PROFILE)
 
 
 def test_a_failed_build_says_why(rtx):
