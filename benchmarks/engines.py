@@ -7,10 +7,12 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from benchmarks.machine import machine
 from rtsr import resources
+from rtsr.frame import Colour
 from rtsr.nvidia.build import build
 from rtsr.nvidia.cache import ready
 from rtsr.nvidia.library import Library, load_library
@@ -28,6 +30,7 @@ def measure(library: Library, recipe: Recipe, capability: str, name: str, networ
     plan, _ = build(library, ready(network, recipe), recipe.profile, (capability,))
     return {
         "network": name,
+        "ends": "rgb" if recipe.colour is None else "planes",
         "precision": recipe.precision,
         "capability": capability,
         "seconds": round(time.perf_counter() - began, 3),
@@ -37,15 +40,15 @@ def measure(library: Library, recipe: Recipe, capability: str, name: str, networ
 
 
 def measured(library: Library, profile: Profile) -> Iterator[dict[str, object]]:
-    """All engines of all shipped networks, network by network."""
+    """All engines of all shipped networks, network by network; those with one exit with planes at their ends too."""
     networks = resources.networks().values()
     first = resources.parts(next(iter(networks)))
     measure(library, Recipe(profile), CAPABILITIES[0], *next(iter(first.items())))  # Loads what all need.
     for network in networks:
         for name, path in resources.parts(network).items():
-            for precision in PRECISIONS:
-                for capability in CAPABILITIES:
-                    yield measure(library, Recipe(profile, precision), capability, name, path)
+            colours = (None,) if network.card.exits else (None, Colour("bt709"))
+            for colour, precision, capability in product(colours, PRECISIONS, CAPABILITIES):
+                yield measure(library, Recipe(profile, precision, colour, network.card), capability, name, path)
 
 
 def line(rows: list[dict[str, object]], title: str) -> str:
@@ -74,14 +77,16 @@ def main() -> None:
         last = name
         rows.append(row)
     print(line([one for one in rows if str(one["network"]).partition("/")[0] == last], last))
-    for key, values in (("precision", PRECISIONS), ("capability", CAPABILITIES)):
+    kinds = (("ends", ("rgb", "planes")), ("precision", PRECISIONS), ("capability", CAPABILITIES))
+    for key, values in kinds:
         for value in values:
             print(line([row for row in rows if row[key] == value], value))
     late = [row for row in rows if float(str(row["seconds"])) >= LIMIT]
     print(line(rows, "all") + f"  {len(late)} took {LIMIT:g} s or more")
     if options.json:
         facts = {**machine(), "library": f"{library.name} {library.version}", "size": options.size}
-        options.json.write_text(json.dumps({"machine": facts, "results": rows}, indent=1) + "\n")
+        lines = ",\n".join(f" {json.dumps(row)}" for row in rows)
+        options.json.write_text(f'{{"machine": {json.dumps(facts)}, "results": [\n{lines}\n]}}\n')
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def ready(network: Path, recipe: Recipe) -> bytes:
     from rtsr.nvidia.dense import convolved
     from rtsr.nvidia.graph import prepare
 
-    return convolved(prepare(network, recipe.precision))
+    return convolved(prepare(network, recipe.precision, recipe.colour, recipe.card))
 
 
 @dataclass(frozen=True, slots=True)
