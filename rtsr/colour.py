@@ -20,7 +20,7 @@ def to_rgb(y: NDArray, u: NDArray, v: NDArray, colour: Colour, sampling: Samplin
     height, width = y.shape
     kr, kb = KR_KB[colour.matrix]
     kg = 1 - kr - kb
-    black, luma_range, chroma_range, grey = _levels(colour, sampling)
+    black, luma_range, chroma_range, grey = levels(colour, sampling)
     cb, cr = (_enlarge(plane, width, height, colour.chroma_left, sampling) for plane in (u, v))
     gain = 1 / luma_range
     red, blue = 2 * (1 - kr) / chroma_range, 2 * (1 - kb) / chroma_range
@@ -44,7 +44,7 @@ def from_rgb(
     to nearest.
     """
     kr, kb = KR_KB[colour.matrix]
-    black, luma_range, chroma_range, grey = _levels(colour, sampling)
+    black, luma_range, chroma_range, grey = levels(colour, sampling)
     red, green, blue = rgb
     luma = cv2.addWeighted(red, kr, green, 1 - kr - kb, 0)
     cv2.scaleAdd(blue, kb, luma, luma)
@@ -58,7 +58,7 @@ def from_rgb(
     return y, planes[0], planes[1]
 
 
-def _levels(colour: Colour, sampling: Sampling) -> tuple[float, float, float, float]:
+def levels(colour: Colour, sampling: Sampling) -> tuple[float, float, float, float]:
     """Black level, luma range, chroma range and the chroma of grey, in steps."""
     step = 1 << sampling.bits - 8
     if colour.full_range:

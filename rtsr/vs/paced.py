@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.anytime import Refiner
+from rtsr.anytime import Refiner, StagedEngine
 from rtsr.calibration import calibrate_stages, calibrate_whole
 from rtsr.cubic import enlarge
 from rtsr.deadline import Ladder
-from rtsr.engine.stages import StagedEngine
 from rtsr.errors import RtsrError
 from rtsr.frame import YUV420P8
 from rtsr.paced import Pace

@@ -2,19 +2,16 @@
 
 import os
 from fractions import Fraction
-from math import ceil
 from pathlib import Path
 from time import perf_counter_ns
 
 from rtsr.duration import as_seconds
-from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine
+from rtsr.engine.choice import Means
 from rtsr.engine.resample import steep_bicubic
-from rtsr.engine.stages import StagedEngine
 from rtsr.errors import RtsrError, UsageError
 from rtsr.paced import DEFAULT_MODEL as PACED_MODEL
 from rtsr.paced import Pace, smaller_networks
-from rtsr.preset import ENGINES
 from rtsr.resources import find_reaching_network
 from rtsr.scale import as_scale
 from rtsr.vs.binding import vs
@@ -41,6 +38,7 @@ def Upscale(
     threads: int | None = None,
     reuse: bool = True,
     peek: bool = True,
+    provider: str | None = None,
 ) -> vs.VideoNode:
     """`clip` upscaled by `scale`, above 1 and at most 4, in its own format; all props are kept.
 
@@ -61,6 +59,8 @@ def Upscale(
         threads: Cores for each stream. Default: what there are, shared.
         reuse: Take tiles that did not change since the frame before, halo included, from its result; where frames
             are asked for in another order, nothing is reused. The result is the same, bit for bit.
+        provider: What ONNX Runtime runs on: cpu, cuda, directml, coreml or openvino, some with a device ("cuda:1").
+            Default: the best that is usable.
         peek: Ask for the first frame now, so that a colour matrix that is not known shows at once. Turn it off where
             a host does not allow that (mpv).
 
@@ -83,9 +83,9 @@ def Upscale(
             assert pace is not None
             if tile is not None:
                 raise UsageError("a deadline or a quality has tiles of its own; leave out tile")
-            return fitted(_paced(clip, wanted, pace, engine, model, threads, reuse), clip, wanted)
-        threads = threads or max((os.cpu_count() or 1) // num_streams, 1)
-        engines = [open_for(engine, model, wanted, threads) for _ in range(num_streams)]
+            return fitted(_paced(clip, wanted, pace, Means(engine, provider, threads), model, reuse), clip, wanted)
+        means = Means(engine, provider, threads or max((os.cpu_count() or 1) // num_streams, 1))
+        engines = [means.open_reaching(model, DEFAULT_MODEL, wanted) for _ in range(num_streams)]
         return fitted(_streamed(clip, engines, wanted, tile, reuse), clip, wanted)
     except RtsrError as cause:
         raise vs.Error(f"rtsr: {cause}") from cause
@@ -94,18 +94,6 @@ def Upscale(
 def _check_whole(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UsageError(f"{name} is a whole number of {least} or more, not {value!r}")
-
-
-def open_for(kind: str, model: str | Path | None, scale: Fraction, threads: int | None) -> Engine:
-    """The engine `kind` that reaches `scale`, in one run or several, best."""
-    if kind not in ENGINES:
-        raise UsageError(f"unknown engine {kind!r}; known: {', '.join(ENGINES)}")
-    if kind in RESAMPLERS:
-        if model is not None:
-            raise UsageError(f"the engine {kind} uses no network; leave out either engine or model")
-        return RESAMPLERS[kind](scale if scale.denominator <= 12 else Fraction(ceil(scale * 12), 12))
-    network = find_reaching_network(str(model or DEFAULT_MODEL), scale)
-    return open_engine(network.card, network.path, threads)
 
 
 def fitted(large: vs.VideoNode, clip: vs.VideoNode, scale: Fraction) -> vs.VideoNode:
@@ -150,27 +138,24 @@ def _paced(
     clip: vs.VideoNode,
     scale: Fraction,
     pace: Pace,
-    engine: str,
+    means: Means,
     model: str | Path | None,
-    threads: int | None,
     reuse: bool,
 ) -> vs.VideoNode:
     """`clip` by the scale of a network that reaches `scale`, at `pace`, one frame at a time."""
-    if engine not in ("auto", "onnx"):
-        raise UsageError(f"the engine {engine} has no shares to spend; leave out deadline and quality")
+    if means.engine not in ("auto", "onnx"):
+        raise UsageError(f"the engine {means.engine} has no shares to spend; leave out deadline and quality")
     network = find_reaching_network(str(model or PACED_MODEL), scale)
     card = network.card
     if card.scale < scale:
         raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
-    opened = open_engine(card, network.path, threads)
     method: Method
-    if isinstance(opened, StagedEngine):
-        method = Tiles(opened, pace, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
+    if card.exits:
+        method = Tiles(means.open_exits(network), pace, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
     elif pace.quality is not None:
         raise UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute use {PACED_MODEL}")
     else:
-        smaller = [open_engine(n.card, n.path, threads) for n in smaller_networks(network)]
-        rungs = [steep_bicubic(card.scale), *smaller, opened]
+        rungs = [steep_bicubic(card.scale), *(means.open(n) for n in (*smaller_networks(network), network))]
         steps = steps_of(clip.format)
         painters = [Painter(rung, card.scale, clip.width, clip.height, steps) for rung in rungs]
         method = Rungs(painters, perf_counter_ns)

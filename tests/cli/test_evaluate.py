@@ -88,7 +88,7 @@ def staged(monkeypatch):
     monkeypatch.setattr(
         resources, "find_network", lambda model, scale: resources.Network(engine.card, Path("fake.toml"))
     )
-    monkeypatch.setattr("rtsr.cli.evaluate.open_engine", lambda card, path, threads: engine)
+    monkeypatch.setattr("rtsr.engine.choice.open_engine", lambda card, path, threads, provider: engine)
     return "--model", "fake-staged", "--scale", "2"
 
 

@@ -1,0 +1,51 @@
+"""What a GPU computes in half precision, computed on a processor."""
+
+import onnx
+from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
+
+from rtsr.nvidia.precision import FULL, HALF
+
+
+def rounded(model: ModelProto) -> ModelProto:
+    """`model` with float32 in place of float16, every value rounded to float16 where a node gives it away.
+
+    ONNX Runtime's processor kernels know no float16. It runs such graphs in float32 and rounds only weights: casts
+    that it puts in itself it also takes away again, and what is measured looks better than what a GPU computes. Casts
+    that are part of a graph stay. Sums inside an operator are exact here, as tensor cores keep them in float32.
+    Inputs and outputs become float32 too.
+    """
+    typed = onnx.shape_inference.infer_shapes(model)
+    graph = typed.graph
+    ends = {end.name: end.type.tensor_type.elem_type for end in (*graph.value_info, *graph.output)}
+    half = {name for name, kind in ends.items() if kind == HALF}
+    nodes: list[NodeProto] = []
+    for node in graph.node:
+        copy = NodeProto()
+        copy.CopyFrom(node)
+        for attribute in copy.attribute:
+            if attribute.name in ("to", "dtype") and attribute.i == HALF:
+                attribute.i = FULL
+            elif attribute.HasField("t") and attribute.t.data_type == HALF:
+                attribute.t.CopyFrom(_widened(attribute.t))
+        nodes.append(copy)
+        for place, name in enumerate(node.output):
+            if name in half:
+                copy.output[place] = f"{name}/exact"
+                nodes.append(helper.make_node("Cast", [f"{name}/exact"], [f"{name}/rounded"], to=HALF))
+                nodes.append(helper.make_node("Cast", [f"{name}/rounded"], [name], to=FULL))
+    values = [_widened(value) if value.data_type == HALF else value for value in graph.initializer]
+    inputs, outputs = ([_full(end) for end in ends] for ends in (graph.input, graph.output))
+    made = helper.make_graph(nodes, graph.name, inputs, outputs, values)
+    return helper.make_model(made, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def _widened(value: onnx.TensorProto) -> onnx.TensorProto:
+    return numpy_helper.from_array(numpy_helper.to_array(value).astype("float32"), value.name)
+
+
+def _full(end: ValueInfoProto) -> ValueInfoProto:
+    copy = ValueInfoProto()
+    copy.CopyFrom(end)
+    if copy.type.tensor_type.elem_type == HALF:
+        copy.type.tensor_type.elem_type = FULL
+    return copy
