@@ -48,6 +48,7 @@ class Bindings:
                 ),
             ),
             "cudaStreamCreateWithFlags": (Status.cudaSuccess, 77),
+            "cudaEventCreateWithFlags": (Status.cudaSuccess, 78),
             "cudaMalloc": (Status.cudaSuccess, 4096),
             "cudaStreamEndCapture": (Status.cudaSuccess, 5),
             "cudaGraphInstantiate": (Status.cudaSuccess, 6),
@@ -134,6 +135,8 @@ def test_what_the_calls_hand_over():
     cuda.download(1, 2, 3, 4)
     cuda.begin_capture(4)
     assert cuda.end_capture(4) == 6
+    cuda.create_event()
+    cuda.create_stream()
     cuda.wait(4, 9)
     assert bindings.calls.count(("cudaSetDevice", 1)) == 2
     assert [call[2:] for call in bindings.calls if call[0] == "cudaMemPoolSetAttribute"] == [("threshold", 1 << 62)]
@@ -144,6 +147,8 @@ def test_what_the_calls_hand_over():
         ("cudaGraphInstantiate", 5, 0),
         ("cudaGraphDestroy", 5),
         ("cudaStreamWaitEvent", 4, 9, 0),
+        ("cudaEventCreateWithFlags", 3),
+        ("cudaStreamCreateWithFlags", 1),
     ):
         assert call in bindings.calls
 
