@@ -4,7 +4,6 @@ Full TensorRT and TensorRT-RTX share this API. What differs is asked for with `h
 
 - TensorRT-RTX compiles its kernels when they are first needed, and keeps them in a runtime cache
   (`IRuntimeConfig.set_runtime_cache`), which is loaded with the plan and saved when it is closed.
-- The first versions of TensorRT 10 are given a context's memory as an attribute, without its size.
 - TensorRT-RTX captures CUDA graphs by itself, per shape and when its kernels are final
   (`IRuntimeConfig.cuda_graph_strategy`); with full TensorRT, `rtsr.nvidia.lanes` does.
 
@@ -195,12 +194,8 @@ class Context:
         for tensor, address in zip(tensors, (*inputs, *outputs), strict=True):
             if not self._context.set_tensor_address(tensor.name, address):
                 raise self.plan.failed(f"does not take an address for {tensor.name}")
-        if not size:
-            return
-        if hasattr(self._context, "set_device_memory"):
+        if size:
             self._context.set_device_memory(scratch, size)
-        else:  # The first versions of TensorRT 10.
-            self._context.device_memory = scratch
 
     def enqueue(self, stream: int) -> None:
         """Let `stream` run the network behind what it has to do."""

@@ -63,9 +63,8 @@ class FakeTensorRT:
     TensorIOMode, DataType, ExecutionContextAllocationStrategy = TensorIOMode, DataType, Strategy
     CudaGraphStrategy = CudaGraphStrategy
 
-    def __init__(self, driver: FakeDriver, rtx: bool = False, first: bool = False) -> None:
-        """`first`: as the first versions of TensorRT 10 were."""
-        self.driver, self.rtx, self.first = driver, rtx, first
+    def __init__(self, driver: FakeDriver, rtx: bool = False) -> None:
+        self.driver, self.rtx = driver, rtx
         self.module = self
         self.said: list[str] = ["an error of somebody else's"]
         self.logger = self.said
@@ -120,7 +119,7 @@ class Engine:
         strategy = how.strategy if isinstance(how, Config) else how
         if strategy is not Strategy.USER_MANAGED:
             raise Misuse("a context that allocates behind everybody's back")
-        return (RtxContext if self.module.rtx else FirstContext if self.module.first else Context)(self)
+        return (RtxContext if self.module.rtx else Context)(self)
 
     def compiled(self, shapes: str) -> None:
         """Kernels for `shapes` were needed."""
@@ -170,9 +169,7 @@ class Cache:
         return memoryview(self.held)
 
 
-class FirstContext:
-    """What contexts have been from the first versions of TensorRT 10 on."""
-
+class Context:
     def __init__(self, engine: Engine) -> None:
         self.engine, self.driver = engine, engine.module.driver
         self.owner, self._home = object(), self.driver.here()
@@ -216,13 +213,10 @@ class FirstContext:
         n, _, height, width = self._shapes[next(iter(self.engine.inputs))]
         return n * height * width * self.engine.facts["work"]
 
-    @property
-    def device_memory(self) -> int:
-        return self._work[0]
-
-    @device_memory.setter
-    def device_memory(self, memory: int) -> None:
-        self._work = memory, self.update_device_memory_size_for_shapes()
+    def set_device_memory(self, memory: int, size: int) -> None:
+        if size < self.update_device_memory_size_for_shapes():
+            raise Misuse("too little memory to work in")
+        self._work = memory, size
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self._addresses[name] = memory
@@ -260,13 +254,6 @@ class FirstContext:
 
     def _say(self, message: str) -> None:
         self.engine.log.append(message)
-
-
-class Context(FirstContext):
-    def set_device_memory(self, memory: int, size: int) -> None:
-        if size < self.update_device_memory_size_for_shapes():
-            raise Misuse("too little memory to work in")
-        self._work = memory, size
 
 
 class RtxContext(Context):

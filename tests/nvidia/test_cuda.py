@@ -208,10 +208,9 @@ def test_bindings_that_are_too_old_say_so():
 
 
 @pytest.mark.parametrize("name", sorted(set(methods()) - {"versions"}))
-def test_nvidias_bindings_take_what_they_are_given(name):
+def test_nvidias_bindings_take_what_they_are_given(rtx, name):
     """Where there is no driver, every call gets as far as saying so: the bindings found nothing wrong with it."""
-    pytest.importorskip("cuda.bindings.runtime", reason="needs cuda-bindings: pip install 'rtsr[rtx]'")
-    cuda = CudaDriver()
+    cuda = CudaDriver()  # They come with the library.
     if cuda.versions().driver != (0, 0):
         pytest.skip("there is a driver here, which these calls would reach")
     arguments = [64] * len(inspect.signature(getattr(cuda, name)).parameters)

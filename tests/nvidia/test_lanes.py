@@ -19,9 +19,9 @@ SEEDS = [None, *range(6)]
 class Bench:
     """Lanes on a fake GPU."""
 
-    def __init__(self, data=None, count=LANES, rtx=False, first=False, **driver):
+    def __init__(self, data=None, count=LANES, rtx=False, **driver):
         self.driver = FakeDriver(**driver)
-        self.module = FakeTensorRT(self.driver, rtx, first)
+        self.module = FakeTensorRT(self.driver, rtx)
         self.notes = []
         self.data = data or plan("network")
         self.count = count
@@ -147,15 +147,6 @@ def test_planes_in_planes_out(seed):
             for small, large in zip(planes, lanes.collect(ticket), strict=True):
                 assert large.dtype == np.uint8
                 np.testing.assert_array_equal(large, repeated(small))
-    bench.driver.check_clean()
-
-
-def test_the_first_versions_of_tensorrt_10():
-    bench = Bench(first=True)
-    with bench.open() as lanes:
-        tickets = [lanes.submit(picture(n)) for n in range(6)]
-        for n, ticket in enumerate(tickets):
-            np.testing.assert_array_equal(lanes.collect(ticket)[0], repeated(picture(n)))
     bench.driver.check_clean()
 
 
