@@ -379,7 +379,7 @@ class TestClips:
     @pytest.fixture
     def run(self, monkeypatch, tmp_path):
         def run(bench, source):
-            monkeypatch.setattr(rtsr.pipeline, "_open_upscaler", lambda job, scale, *_: upscaler(bench, scale))
+            monkeypatch.setattr(rtsr.pipeline, "_open_upscaler", lambda job, scale, *told: upscaler(bench, scale))
             return rtsr.pipeline.run(
                 Job(source, tmp_path / f"out{len(list(tmp_path.iterdir()))}.mp4", scale=bench.scale)
             )
