@@ -122,6 +122,11 @@ class PacedUpscaler:
         """What runs."""
         return self._method.describe()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What did not go as it should, in lines for people."""
+        return self._method.notes
+
     def frame(self, frame: Frame, width: int, height: int, due_ns: float | None = None) -> tuple[Frame, Spent]:
         """Upscale `frame` to `width` x `height`, both even, until `due_ns`; by default for the pace's deadline."""
         if due_ns is None:
@@ -165,6 +170,10 @@ class _Tiles:
         self.refiner = Refiner(self.engine, clock, costs, reuse)
         self.fitting = Least()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(getattr(self.engine, "notes", ()))
+
     def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
         if self.quality is None:
             planes, spent = self.refiner.within(frame, due_ns - self.fitting.ns)
@@ -203,6 +212,10 @@ class _WholeFrames:
         names = [*(n.card.name for n in smaller_networks(self.network)), str(self.network.card_path)]
         self.rungs = [Upscaler(self.scale, model=name, **asdict(self.means), tell=self.tell) for name in names]
         self.costs = calibrate_whole([rung.engine for rung in self.rungs])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(note for rung in self.rungs for note in rung.notes))
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
         pixels, began = frame.width * frame.height, self.clock()
