@@ -22,7 +22,7 @@ from rtsr.cli.scores import (
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine, MultiExitEngine
 from rtsr.engine.exits import OneExit
-from rtsr.errors import UsageError
+from rtsr.errors import UsageError, need
 from rtsr.evaluate import evaluate, evaluate_exits
 from rtsr.plot import check_plot, plot_tradeoff
 from rtsr.preset import ENGINES
@@ -32,10 +32,14 @@ from rtsr.tradeoff import ETA, GAMMA, parse_etas, weigh
 EXAMPLES = """Measure PSNR and SSIM of an engine over a data set; of a network with several exits, for each exit.
 
 With --patches a network with an estimator chooses an exit for each patch, and what that saves is measured.
+With --precision the network is measured as GPUs compute it, every value rounded as it is there; this runs on the
+processor, and slowly.
 
 Examples:
 
     rtsr eval --model quicksrnet-small-photo --scale 2 --dataset Set5
+
+    rtsr eval --model quicksrnet-small-photo --scale 2 --dataset Set5 --precision fp16
 
     rtsr eval --model mine/enaf-fsrcnn.toml --scale 4 --dataset photographs --patches --eta 0.5
 
@@ -49,6 +53,7 @@ def evaluate_command(
     scale: Annotated[str, typer.Option(help="Output side over input side, e.g. 1.5 or 2.")],
     model: Annotated[str | None, typer.Option(help="A network; see `rtsr models`; or a card's path.")] = None,
     engine: Annotated[str, typer.Option(help=f"What computes: {', '.join(ENGINES)}.")] = "auto",
+    precision: Annotated[str, typer.Option(help="As GPUs compute it: fp16, or int8 (8-bit weights).")] = "fp32",
     only: Annotated[list[str] | None, typer.Option(help="Only images with this in their name. Repeatable.")] = None,
     stop_at: Annotated[int | None, typer.Option("--exit", help="One exit of several alone; 0 is bicubic.")] = None,
     patches: Annotated[bool, typer.Option("--patches", help="Choose an exit for each patch.")] = False,
@@ -70,7 +75,7 @@ def evaluate_command(
     choice = _choice(patches, eta, sweep, gamma, no_blank, costs, plot)
     if choice and stop_at is not None:
         raise UsageError("--exit takes whole images; leave out either it or --patches")
-    with _open(engine, model, scale, threads) as opened, share_bar(dataset.name) as watch:
+    with _open(engine, model, scale, precision, threads) as opened, share_bar(dataset.name) as watch:
         where = dataset, parse_scale(scale)
         how = tuple(only or ()), watch
         if choice:
@@ -124,17 +129,24 @@ def _choice(
     return Choice(etas, 0.0 if no_blank else GAMMA if gamma is None else gamma, _numbers(costs))
 
 
-def _open(engine: str, model: str | None, scale: str, threads: int | None) -> Engine:
+def _open(engine: str, model: str | None, scale: str, precision: str, threads: int | None) -> Engine:
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
     if engine in RESAMPLERS:
         if model is not None:
             raise UsageError(f"{engine} runs no network: leave out --model, or --engine")
+        if precision != "fp32":
+            raise UsageError(f"{engine} runs no network: leave out --precision, or --engine")
         return RESAMPLERS[engine](parse_scale(scale))
     if model is None:
         raise UsageError("--model is missing; `rtsr models` lists what there is")
     network = resources.find_network(model, parse_scale(scale))
-    return open_engine(network.card, network.path, threads)
+    if precision == "fp32":
+        return open_engine(network.card, network.path, threads)
+    need("onnx", "rtx")
+    from rtsr.nvidia.rehearsal import rehearse
+
+    return rehearse(network, precision, threads)
 
 
 def _with_exits(engine: Engine) -> MultiExitEngine:
