@@ -26,7 +26,7 @@ def rehearse(network: Network, precision: str, threads: int | None = None) -> On
     files = sorted(network.path.glob("*.onnx")) if network.card.exits else [network.path]
     with TemporaryDirectory(prefix="rtsr-") as made:
         for file in files:
-            converted = rounded(onnx.load_model_from_string(prepare(file, precision)))
+            converted = rounded(onnx.load_model_from_string(prepare(file, precision, card=network.card)))
             path = Path(made, file.relative_to(network.path.parent))
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(converted.SerializeToString())
