@@ -40,6 +40,10 @@ class EngineError(RtsrError):
     """A network cannot be loaded or run."""
 
 
+class OutOfMemory(EngineError):
+    """There is no room for so much at once; less may fit."""
+
+
 class TrainError(RtsrError):
     """A recipe, its data or its checkpoint cannot be used."""
 

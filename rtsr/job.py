@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rtsr.deadline import Late
 from rtsr.delivery import Live
+from rtsr.engine.choice import Means
 from rtsr.errors import UsageError
 from rtsr.frame import Video
 from rtsr.paced import Pace
@@ -33,6 +34,8 @@ class Job:
     """Width and height in pixels, of the picture turned as displayed. Proportions stay: pixels may not be square."""
     model: str | Path | None = None
     engine: str = "auto"
+    provider: str | None = None
+    """What ONNX Runtime runs on; None: the best that is usable, where ONNX Runtime runs at all."""
     pace: Pace | None = None
     """How much to spend on a frame; None: the whole network on all of it."""
     late: Late | None = None
@@ -51,6 +54,7 @@ class Job:
             raise UsageError("give one of scale, height and size; e.g. --scale 1.5")
         if any(side < 2 or side % 2 for side in (self.height or 2, *(self.size or ()))):
             raise UsageError("height and size are even numbers of pixels; e.g. --height 1080")
+        Means(self.engine, self.provider, self.threads)  # Raises UsageError.
         paced = self.pace is not None or self.live is not None
         if paced and self.engine not in ("auto", "onnx"):
             raise UsageError(f"the engine {self.engine} has no shares to spend; leave out deadline, quality and live")

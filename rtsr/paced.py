@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 from typing import Self
 
@@ -12,9 +13,9 @@ import numpy as np
 from rtsr.anytime import Refiner, Spent
 from rtsr.calibration import calibrate_stages, calibrate_whole
 from rtsr.cubic import enlarge
-from rtsr.deadline import Ladder, Least
+from rtsr.deadline import CostModel, Ladder, Least
 from rtsr.duration import LONGEST, frame_time
-from rtsr.engine.stages import StagedEngine
+from rtsr.engine.choice import Means, Tell, runtime_of
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
 from rtsr.resources import Network, find_reaching_network, networks
@@ -41,8 +42,8 @@ class Pace:
             raise UsageError(
                 f"a deadline is above 0 and at most an hour, not {self.deadline:g} s; e.g. --deadline 16ms"
             )
-        if self.quality is not None and not 0 <= self.quality <= 1:
-            raise UsageError(f"quality is between 0 and 1, not {self.quality:g}")
+        if self.quality is not None and not (isinstance(self.quality, Real) and 0 <= self.quality <= 1):
+            raise UsageError(f"quality is between 0 and 1, not {self.quality!r}")
 
     @classmethod
     def of(cls, fps: float | None = None, deadline: float | None = None, quality: float | None = None) -> "Pace | None":
@@ -72,9 +73,9 @@ class PacedUpscaler:
     """Upscales a stream's frames, in order, by `scale` at `pace`.
 
     A network with several exits is refined tile by tile (`rtsr.anytime`); of others, the largest of its flavour
-    that fits runs on whole frames, up to the one that was named (`rtsr.deadline.Ladder`). `model` and `threads` as
-    for `rtsr.Upscaler`; `clock` gives nanoseconds. Raises UsageError where no network reaches the scale, or a quality
-    is asked of a network with one exit.
+    that fits runs on whole frames, up to the one that was named (`rtsr.deadline.Ladder`). `model`, `engine`,
+    `provider`, `threads` and `tell` are as for `rtsr.Upscaler`; `clock` gives nanoseconds. Raises UsageError where no
+    network reaches the scale, or a quality is asked of a network with one exit.
     """
 
     def __init__(
@@ -83,11 +84,15 @@ class PacedUpscaler:
         pace: Pace,
         *,
         model: str | Path | None = None,
+        engine: str = "auto",
+        provider: str | None = None,
         threads: int | None = None,
+        tell: Tell | None = None,
         reuse: bool = True,
         clock: Callable[[], float] = time.perf_counter_ns,
     ) -> None:
         self.scale, self.pace, self.clock = as_scale(scale), pace, clock
+        means = Means(engine, provider, threads)
         network = find_reaching_network(str(model or DEFAULT_MODEL), self.scale)
         if network.card.scale < self.scale:
             raise UsageError(
@@ -95,13 +100,13 @@ class PacedUpscaler:
             )
         self._method: _Tiles | _WholeFrames
         if network.card.exits:
-            self._method = _Tiles(network, pace, threads, reuse, clock)
+            self._method = _Tiles(network, pace, means, tell, reuse, clock)
         elif pace.quality is not None:
             raise UsageError(
                 f"{network.card.name} has one exit: all or nothing; for a share of the compute use {DEFAULT_MODEL}"
             )
         else:
-            self._method = _WholeFrames(network, threads, clock)
+            self._method = _WholeFrames(network, means, tell, clock)
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +129,12 @@ class PacedUpscaler:
         return self._method.frame(frame, width, height, due_ns)
 
     def minimum(self, video: Video, width: int, height: int) -> Minimum:
-        """What a frame of `video` takes at least, measured on two of noise; a stream starts anew behind it."""
+        """What a frame of `video` takes at least, measured on two of noise; a stream starts anew behind it.
+
+        Raises UsageError where there is no deadline, and so no measured time.
+        """
+        if self.pace.deadline is None:
+            raise UsageError("a quality takes the time that it takes; a minimum belongs to a deadline")
         random = np.random.default_rng(0)
         shapes = [(video.height, video.width), *[(-(-video.height // 2), -(-video.width // 2))] * 2]
         y, u, v = (random.integers(16, 236, shape, np.uint8) for shape in shapes)
@@ -140,11 +150,19 @@ class _Tiles:
     """A network with several exits."""
 
     def __init__(
-        self, network: Network, pace: Pace, threads: int | None, reuse: bool, clock: Callable[[], float]
+        self,
+        network: Network,
+        pace: Pace,
+        means: Means,
+        tell: Tell | None,
+        reuse: bool,
+        clock: Callable[[], float],
     ) -> None:
-        self.engine = StagedEngine(network.card, network.path, threads)
+        self.engine = means.open_exits(network, tell)
         self.scale, self.quality = network.card.scale, pace.quality
-        self.refiner = Refiner(self.engine, clock, calibrate_stages(self.engine), reuse)
+        # Time is kept only where it counts.
+        costs = CostModel({}) if pace.deadline is None else calibrate_stages(self.engine)
+        self.refiner = Refiner(self.engine, clock, costs, reuse)
         self.fitting = Least()
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
@@ -163,7 +181,7 @@ class _Tiles:
         return Minimum(spent.begin_ns, self.refiner.least_ns())
 
     def describe(self) -> str:
-        return f"{self.engine.card.name}, tile by tile (ONNX Runtime, CPU)"
+        return f"{self.engine.card.name}, tile by tile ({runtime_of(self.engine)})"
 
     def close(self) -> None:
         self.engine.__exit__(None, None, None)
@@ -174,7 +192,8 @@ class _WholeFrames:
     """Networks with one exit, the largest that fits; rung 0 is interpolation."""
 
     network: Network
-    threads: int | None
+    means: Means
+    tell: Tell | None
     clock: Callable[[], float]
     ladder: Ladder = field(default_factory=Ladder)
 
@@ -182,7 +201,7 @@ class _WholeFrames:
         card = self.network.card
         self.scale = card.scale
         names = [*(n.card.name for n in smaller_networks(self.network)), str(self.network.card_path)]
-        self.rungs = [Upscaler(self.scale, model=name, threads=self.threads) for name in names]
+        self.rungs = [Upscaler(self.scale, model=name, **asdict(self.means), tell=self.tell) for name in names]
         self.costs = calibrate_whole([rung.engine for rung in self.rungs])
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
@@ -208,7 +227,8 @@ class _WholeFrames:
         return Minimum(self.clock() - began, network_ns)
 
     def describe(self) -> str:
-        return " > ".join(["bicubic", *(rung.engine.card.name for rung in self.rungs)]) + " (ONNX Runtime, CPU)"
+        names = ["bicubic", *(rung.engine.card.name for rung in self.rungs)]
+        return f"{' > '.join(names)} ({runtime_of(self.rungs[-1].engine)})"
 
     def close(self) -> None:
         for rung in self.rungs:

@@ -14,6 +14,7 @@ from threading import Event
 from rtsr.buffer import buffered
 from rtsr.deadline import Late
 from rtsr.delivery import Delivery, check_possible
+from rtsr.engine.choice import Tell
 from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.frame import Frame, Video
 from rtsr.job import Job, label, plan
@@ -38,8 +39,8 @@ USUAL_DEADLINE = 1 / 30
 """Seconds for a frame of a live input that does not say its rate."""
 
 
-def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
-    """Do `job` and report; `watch` is called after every frame, in the calling thread.
+def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | None = None) -> Report:
+    """Do `job` and report; `watch` is called after every frame, in the calling thread; `tell`, as for `Upscaler`.
 
     Nothing is left under the output's name unless all of it was written and checked. After Ctrl-C, or where the
     check fails, what was written is kept beside it as `NAME.partial.TYPE`; the error, or KeyboardInterrupt, says so.
@@ -54,7 +55,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
     with ExitStack() as opened:
         # Timing networks takes a moment, in which a live input would pile up.
         early = job.scale if job.live is not None else None
-        upscaler = opened.enter_context(_open_upscaler(job, early)) if early else None
+        upscaler = opened.enter_context(_open_upscaler(job, early, tell)) if early else None
         source = opened.enter_context(_open_source(job, stop))
         video = source.video
         scale, width, height = plan(job, video)
@@ -62,7 +63,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None) -> Report:
         _check_output(job, output)
         large, progress = video.resized(width, height), Progress(video.frames)
         reference = opened.enter_context(Reference(job.reference, large)) if job.reference else None
-        upscaler = upscaler or opened.enter_context(_open_upscaler(job, scale))
+        upscaler = upscaler or opened.enter_context(_open_upscaler(job, scale, tell))
         delivery = _plan_delivery(job, upscaler, source, large, progress)
         sink = opened.enter_context(_open_sink(job, output, large, source))
         flow = _Flow(source, upscaler, delivery, reference, sink, progress, stop)
@@ -124,12 +125,13 @@ def _open_source(job: Job, stop: Event) -> Source:
     return PyAVSource(job.source)
 
 
-def _open_upscaler(job: Job, scale: Fraction) -> Upscaler | PacedUpscaler:
+def _open_upscaler(job: Job, scale: Fraction, tell: Tell | None) -> Upscaler | PacedUpscaler:
+    wish = {"model": job.model, "engine": job.engine, "provider": job.provider, "threads": job.threads, "tell": tell}
     if job.pace is None and job.live is None:
-        return Upscaler(scale, model=job.model, engine=job.engine, threads=job.threads)
+        return Upscaler(scale, **wish)
     # With live input, every frame gets a time of its own.
     pace = job.pace or Pace(deadline=USUAL_DEADLINE)
-    return PacedUpscaler(scale, pace, model=job.model, threads=job.threads)
+    return PacedUpscaler(scale, pace, **wish)
 
 
 def _plan_delivery(

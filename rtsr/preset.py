@@ -9,12 +9,14 @@ from pathlib import Path
 from rtsr.deadline import Late
 from rtsr.duration import LONGEST, parse_duration
 from rtsr.errors import PresetError, UsageError
+from rtsr.provider import PROVIDERS, parse_provider
 from rtsr.scale import LARGEST, parse_scale
 
 ENGINES = ("auto", "onnx", "bicubic", "lanczos", "fsr")
 """What may compute the pixels; `auto` picks and says why."""
 
 LARGEST_CRF = 63
+PROVIDER = f'one of {", ".join(PROVIDERS)}, some with a device such as "cuda:1"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Preset:
     """A network's name, as `rtsr models` lists it, its architecture, with or without the flavour, or a card's path."""
     engine: str | None = None
     """One of `ENGINES`."""
+    provider: str | None = None
+    """What ONNX Runtime runs on: one of `rtsr.provider.PROVIDERS`, some with a device ("cuda:1")."""
     fps: float | None = None
     """Frames per second, above 0 and at most 1000: none takes longer than its time. Excludes `deadline`, `quality`."""
     deadline: float | None = None
@@ -59,6 +63,7 @@ class Preset:
         _check("scale", valid, self.scale, f'a number or a ratio such as "3/2", above 1 and at most {LARGEST}')
         _check("height", self.height is None or _is_whole(self.height, 1), self.height, "a whole number of 1 or more")
         _check("engine", self.engine is None or self.engine in ENGINES, self.engine, f"one of {', '.join(ENGINES)}")
+        _check("provider", self.provider is None or _is_provider(self.provider), self.provider, PROVIDER)
         valid = self.crf is None or _is_whole(self.crf, 0, LARGEST_CRF)
         _check("crf", valid, self.crf, f"a whole number, 0 to {LARGEST_CRF}")
         options = self.encoder_options
@@ -134,6 +139,13 @@ UNDERSTOOD = {"scale": _ratio, "deadline": _duration, "latency": _duration, "lat
 def _is_number(value: object, most: float) -> bool:
     """Whether `value` is a number above 0 and at most `most`."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most
+
+
+def _is_provider(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(parse_provider(value))
+    except UsageError:
+        return False
 
 
 def _is_text(value: object) -> bool:

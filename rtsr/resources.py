@@ -36,6 +36,13 @@ def networks() -> dict[str, Network]:
     return {network.card.name: network for network in ordered}
 
 
+def parts(network: Network) -> dict[str, Path]:
+    """The ONNX files of `network` by what they are called: its name, or with several exits NAME/PART."""
+    if not network.card.exits:
+        return {network.card.name: network.path}
+    return {f"{network.card.name}/{path.stem}": path for path in sorted(network.path.glob("*.onnx"))}
+
+
 def find_network(model: str, scale: Fraction) -> Network:
     """The network `model` that upscales by exactly `scale`.
 
@@ -43,7 +50,7 @@ def find_network(model: str, scale: Fraction) -> Network:
     (`quicksrnet-small-photo`), an architecture alone, which means its capture flavour, or the path of a card
     (`mine/NAME.toml`) with its network beside it. Raises UsageError, which names what is known, and CardError.
     """
-    for network in _family(model):
+    for network in find_networks(model):
         if network.card.scale == scale:
             return network
     raise UsageError(f"{model} has no network for scale {scale}; see: rtsr models")
@@ -51,12 +58,12 @@ def find_network(model: str, scale: Fraction) -> Network:
 
 def find_reaching_network(model: str, scale: Fraction) -> Network:
     """The network of `model` with the smallest scale that reaches `scale`, else the one with the largest."""
-    family = _family(model)
-    return next((network for network in family if network.card.scale >= scale), family[-1])
+    known = find_networks(model)
+    return next((network for network in known if network.card.scale >= scale), known[-1])
 
 
-def _family(model: str) -> list[Network]:
-    """The networks that `model` can mean, small scales first."""
+def find_networks(model: str) -> list[Network]:
+    """The networks that `model` can mean, small scales first; raises UsageError and CardError, as `find_network`."""
     if model.endswith(".toml"):
         path = Path(model)
         if not path.is_file():

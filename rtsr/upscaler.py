@@ -11,12 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.colour import from_rgb, to_rgb
-from rtsr.engine import RESAMPLERS, open_engine
-from rtsr.engine.base import Engine
-from rtsr.errors import UsageError
+from rtsr.engine.choice import Means, Tell, runtime_of
 from rtsr.frame import Frame
-from rtsr.preset import ENGINES
-from rtsr.resources import find_reaching_network
 from rtsr.scale import as_scale
 
 DEFAULT_MODEL = "quicksrnet-small"
@@ -33,7 +29,9 @@ class Upscaler:
 
     `model` is a network's name, an architecture with or without a flavour (`quicksrnet-small-photo`), or the path
     of a card (`mine/NAME.toml`) with its network beside it;
-    `engine` is `auto`, `onnx`, `bicubic`, `lanczos` or `fsr`; `threads` bounds ONNX Runtime's threads.
+    `engine` is `auto`, `onnx`, `bicubic`, `lanczos` or `fsr`; `provider` is what ONNX Runtime runs on, `cpu`, `cuda`,
+    `directml`, `coreml` or `openvino`, some with a device (`cuda:1`), and by default the best that is usable;
+    `threads` bounds ONNX Runtime's threads; `tell` is told what takes long before the first frame.
     One instance serves one thread at a time. Raises UsageError for what does not exist, CardError and
     EngineError for what cannot be loaded.
     """
@@ -44,10 +42,12 @@ class Upscaler:
         *,
         model: str | Path | None = None,
         engine: str = "auto",
+        provider: str | None = None,
         threads: int | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self.scale = as_scale(scale)
-        self.engine = _open_engine(engine, model, self.scale, threads)
+        self.engine = Means(engine, provider, threads).open_reaching(model, DEFAULT_MODEL, self.scale, tell)
         self.engine.__enter__()
 
     def __enter__(self) -> Self:
@@ -61,9 +61,8 @@ class Upscaler:
         self.engine.__exit__(None, None, None)
 
     def describe(self) -> str:
-        """The engine and, where there is one, the network that it runs."""
-        name = self.engine.card.name
-        return f"{name} (no network)" if self.engine.card.flavour == "none" else f"{name} (ONNX Runtime, CPU)"
+        """The engine and, where there is one, the network that it runs; where `auto` chose, why."""
+        return f"{self.engine.card.name} ({runtime_of(self.engine)})"
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Upscale an RGB picture, (H, W, 3) uint8, to (round(H * scale), round(W * scale), 3) uint8."""
@@ -108,18 +107,6 @@ def fitted(frame: Frame, planes: tuple[NDArray, ...], width: int, height: int) -
         u=_fit(u, width // 2, height // 2, "gray8"),
         v=_fit(v, width // 2, height // 2, "gray8"),
     )
-
-
-def _open_engine(kind: str, model: str | Path | None, scale: Fraction, threads: int | None) -> Engine:
-    if kind not in ENGINES:
-        raise UsageError(f"unknown engine {kind!r}; known: {', '.join(ENGINES)}")
-    if kind in RESAMPLERS:
-        if model is not None:
-            raise UsageError(f"the engine {kind} uses no network; leave out either --engine or --model")
-        # Their work and padding grow with the ratio's numbers: odd ratios take the next twelfth, and are reduced.
-        return RESAMPLERS[kind](scale if scale.denominator <= 12 else Fraction(ceil(scale * 12), 12))
-    network = find_reaching_network(str(model or DEFAULT_MODEL), scale)
-    return open_engine(network.card, network.path, threads)
 
 
 def _pad(rgb: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:

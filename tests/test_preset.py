@@ -88,6 +88,8 @@ def test_unknown_key_is_named_with_all_allowed_ones(tmp_path):
         ("height = 1080.0", "whole number"),
         ("model = 2", "text, not 2"),
         ('model = " "', "text"),
+        ('provider = "gpu"', 'one of auto, cpu, cuda, directml, coreml, openvino, some with a device such as "cuda:1"'),
+        ("provider = 1", "one of auto, cpu"),
         ('engine = "cuda"', "one of " + ", ".join(ENGINES)),
         ('engine = ["onnx"]', "one of "),
         ("fps = 0", "above 0, at most 1000, not 0"),

@@ -1,6 +1,7 @@
 """`rtsr eval`: how good an engine is on a folder of images."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, cast
@@ -19,13 +20,15 @@ from rtsr.cli.scores import (
     tradeoff_tables,
     tradeoff_values,
 )
-from rtsr.engine import RESAMPLERS, open_engine
+from rtsr.engine import RESAMPLERS
 from rtsr.engine.base import Engine, MultiExitEngine
+from rtsr.engine.choice import Means
 from rtsr.engine.exits import OneExit
 from rtsr.errors import UsageError, need
 from rtsr.evaluate import evaluate, evaluate_exits
 from rtsr.plot import check_plot, plot_tradeoff
 from rtsr.preset import ENGINES
+from rtsr.provider import PROVIDERS
 from rtsr.scale import parse_scale
 from rtsr.tradeoff import ETA, GAMMA, parse_etas, weigh
 
@@ -53,6 +56,9 @@ def evaluate_command(
     scale: Annotated[str, typer.Option(help="Output side over input side, e.g. 1.5 or 2.")],
     model: Annotated[str | None, typer.Option(help="A network; see `rtsr models`; or a card's path.")] = None,
     engine: Annotated[str, typer.Option(help=f"What computes: {', '.join(ENGINES)}.")] = "auto",
+    provider: Annotated[
+        str | None, typer.Option(help=f"What ONNX Runtime runs on: {', '.join(PROVIDERS)}. Default: auto.")
+    ] = None,
     precision: Annotated[str, typer.Option(help="As GPUs compute it: fp16, or int8 (8-bit weights).")] = "fp32",
     only: Annotated[list[str] | None, typer.Option(help="Only images with this in their name. Repeatable.")] = None,
     stop_at: Annotated[int | None, typer.Option("--exit", help="One exit of several alone; 0 is bicubic.")] = None,
@@ -75,7 +81,7 @@ def evaluate_command(
     choice = _choice(patches, eta, sweep, gamma, no_blank, costs, plot)
     if choice and stop_at is not None:
         raise UsageError("--exit takes whole images; leave out either it or --patches")
-    with _open(engine, model, scale, precision, threads) as opened, share_bar(dataset.name) as watch:
+    with _open(Means(engine, provider, threads), model, scale, precision) as opened, share_bar(dataset.name) as watch:
         where = dataset, parse_scale(scale)
         how = tuple(only or ()), watch
         if choice:
@@ -129,24 +135,24 @@ def _choice(
     return Choice(etas, 0.0 if no_blank else GAMMA if gamma is None else gamma, _numbers(costs))
 
 
-def _open(engine: str, model: str | None, scale: str, precision: str, threads: int | None) -> Engine:
-    if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
-    if engine in RESAMPLERS:
+def _open(means: Means, model: str | None, scale: str, precision: str) -> Engine:
+    if means.engine in RESAMPLERS:
         if model is not None:
-            raise UsageError(f"{engine} runs no network: leave out --model, or --engine")
+            raise UsageError(f"{means.engine} runs no network: leave out --model, or --engine")
         if precision != "fp32":
-            raise UsageError(f"{engine} runs no network: leave out --precision, or --engine")
-        return RESAMPLERS[engine](parse_scale(scale))
+            raise UsageError(f"{means.engine} runs no network: leave out --precision, or --engine")
+        return RESAMPLERS[means.engine](parse_scale(scale))
     if model is None:
         raise UsageError("--model is missing; `rtsr models` lists what there is")
     network = resources.find_network(model, parse_scale(scale))
     if precision == "fp32":
-        return open_engine(network.card, network.path, threads)
+        return means.open(network, lambda line: print(line, file=sys.stderr))
+    if means.provider is not None:
+        raise UsageError("--precision is measured on the processor, by rounding; leave out either it or --provider")
     need("onnx", "rtx")
     from rtsr.nvidia.rehearsal import rehearse
 
-    return rehearse(network, precision, threads)
+    return rehearse(network, precision, means.threads)
 
 
 def _with_exits(engine: Engine) -> MultiExitEngine:

@@ -15,6 +15,7 @@ from rtsr.errors import UsageError
 from rtsr.job import Job
 from rtsr.paced import Pace
 from rtsr.preset import ENGINES, Preset
+from rtsr.provider import PROVIDERS
 from rtsr.scale import parse_scale
 from rtsr.sink.pyav import DEFAULT_CRF, Encoding
 from rtsr.source.live import address
@@ -36,6 +37,10 @@ Size = Annotated[
 ]
 Model = Annotated[str | None, typer.Option(help="Network; `rtsr models` lists them; or a card's path, mine/NAME.toml.")]
 Engine = Annotated[str | None, typer.Option(help=f"What computes: {', '.join(ENGINES)}. Default: auto.")]
+Provider = Annotated[
+    str | None,
+    typer.Option(help=f"What ONNX Runtime runs on: {', '.join(PROVIDERS)}; cuda:1 is the second GPU. Default: auto."),
+]
 Fps = Annotated[float | None, typer.Option(help="Spend no more on a frame than its time at this rate, e.g. 60.")]
 Deadline = Annotated[
     str | None, typer.Option(help="Instead of --fps: time for a frame, decoded to upscaled, e.g. 16.7ms or 0.05s.")
@@ -82,6 +87,7 @@ class Wish:
     size: str | None
     model: str | None
     engine: str | None
+    provider: str | None
     fps: float | None
     deadline: str | None
     quality: float | None
@@ -110,9 +116,10 @@ def as_job(wish: Wish, preset: Preset) -> Job:
         output=wish.output if wish.output is None or address(wish.output) else Path(wish.output),
         scale=parse_scale(wish.scale) if wish.scale else None if sized else preset.scale,
         height=wish.height if sized else preset.height,
-        size=_parse_size(wish.size) if wish.size else None,
+        size=parse_size(wish.size) if wish.size else None,
         model=wish.model or (None if wish.engine in RESAMPLERS else preset.model),
         engine=wish.engine or ("auto" if wish.model else preset.engine) or "auto",
+        provider=wish.provider or (None if wish.engine not in (None, "auto", "onnx") else preset.provider),
         pace=pace,
         late=wish.late or (preset.late if timed else None),
         live=live,
@@ -160,7 +167,8 @@ def _encoding(wish: Wish, preset: Preset) -> Encoding:
     )
 
 
-def _parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height from `1920x1080`; raises UsageError."""
     found = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text.lower())
     if found is None:
         raise UsageError(f"{text!r} is not a size; write it as 1920x1080")

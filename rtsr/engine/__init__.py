@@ -15,10 +15,10 @@ RESAMPLERS: dict[str, Callable[[Fraction], Engine]] = {"bicubic": bicubic, "lanc
 """The engines without a network: name to constructor, which takes the scale."""
 
 
-def open_engine(card: Card, path: Path, threads: int | None = None) -> OnnxEngine | StagedEngine:
-    """The engine for the network at `path` that `card` describes: in stages where it has several exits.
+def open_engine(card: Card, path: Path, threads: int | None = None, provider: str = "cpu") -> OnnxEngine | StagedEngine:
+    """ONNX Runtime's engine for the network at `path` that `card` describes: in stages where it has several exits.
 
-    `threads` bounds its cores. Raises CardError where `path` is not what the card was written for, EngineError
-    where it cannot be loaded.
+    `threads` bounds its cores; `provider` is what it runs on (see `rtsr.provider`). Raises CardError where `path` is
+    not what the card was written for, EngineError where it cannot be loaded, or not with the provider.
     """
-    return StagedEngine(card, path, threads) if card.exits else OnnxEngine(card, path, threads)
+    return (StagedEngine if card.exits else OnnxEngine)(card, path, threads, provider)

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the processor, for networks of one graph."""
+"""ONNX Runtime, for networks of one graph."""
 
 from pathlib import Path
 from typing import Self
@@ -7,22 +7,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.card import Card, check_hash
-from rtsr.engine.session import Graph, is_picture
+from rtsr.engine.session import Graph, is_picture, settle
 from rtsr.errors import EngineError
 
 
 class OnnxEngine:
     """Runs `network`, the ONNX file that `card` describes, on `threads` cores; by default on all.
 
+    `provider` is what ONNX Runtime runs on (see `rtsr.provider`); `runtime` says which it is.
+
     The file is loaded here, so that whatever is wrong with it shows before the first frame. Raises CardError
-    where it is not the card's file, EngineError where ONNX Runtime cannot load it or its graph is not
-    "image" (n, 3, h, w) to "upscaled", with or without "kept" (n,).
+    where it is not the card's file, EngineError where ONNX Runtime cannot load it with `provider`, or its
+    graph is not "image" (n, 3, h, w) to "upscaled", with or without "kept" (n,).
     """
 
-    def __init__(self, card: Card, network: Path, threads: int | None = None) -> None:
+    def __init__(self, card: Card, network: Path, threads: int | None = None, provider: str = "cpu") -> None:
         check_hash(card, network)
         self.card = card
-        self._graph = Graph(network, card.name, threads)
+        self.provider = settle(provider, network, threads)
+        self.runtime = self.provider.describe()
+        """What runs, for people."""
+        self._graph = Graph(network, card.name, threads, self.provider)
         ends = [*self._graph.inputs, *self._graph.outputs]
         self.masked = ends[-1].name == "kept"
         """Whether the network has masks, and `measure` can say what they keep."""

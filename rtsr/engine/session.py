@@ -1,5 +1,7 @@
 """How rtsr runs ONNX Runtime: the options and errors that all its engines share."""
 
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import cast
 
@@ -7,16 +9,25 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from rtsr.engine.providers import CPU, Provider, check_built, choose, why_not
 from rtsr.errors import EngineError, UsageError
+from rtsr.provider import parse_provider
 
 QUIET = 4
 """Log severity at which ONNX Runtime prints nothing but what kills the process."""
 
 
-def open_session(network: str | Path | bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
+LABOUR = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+"""Operators that a provider has to run itself: the processor may only help with what is small."""
+
+
+def open_session(
+    network: str | Path | bytes, threads: int | None = None, provider: Provider = CPU
+) -> onnxruntime.InferenceSession:
     """A session on `threads` cores, by default all, of the ONNX file `network`, or of its content.
 
-    Raises UsageError where `threads` is below 1; otherwise whatever ONNX Runtime raises.
+    Raises UsageError where `threads` is below 1, EngineError where `provider` cannot be used here or leaves the
+    network's convolutions to the processor; otherwise whatever ONNX Runtime raises.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads is at least 1, not {threads}")
@@ -27,23 +38,58 @@ def open_session(network: str | Path | bytes, threads: int | None = None) -> onn
     options.enable_mem_pattern = False
     # Idle threads sleep instead of spinning: decoding and encoding want the same cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+    if provider.name != "cpu":
+        _prepare(provider, options)
+    # Without a fallback: else a provider that fails is replaced by the processor, now or in the middle of a run.
+    session = onnxruntime.InferenceSession(
+        network,
+        options,
+        providers=[provider.runtime_name],
+        provider_options=[provider.options(threads)],
+        enable_fallback=0,
+    )
+    _check_used(session, provider)
+    return session
+
+
+def _prepare(provider: Provider, options: onnxruntime.SessionOptions) -> None:
+    check_built(provider)
+    onnxruntime.set_default_logger_severity(QUIET)  # What does not load is told by an error.
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if provider.name == "cuda" and hasattr(onnxruntime, "preload_dlls"):
+        with redirect_stdout(StringIO()):  # It prints what it does not find, which need not matter.
+            onnxruntime.preload_dlls()
+
+
+def _check_used(session: onnxruntime.InferenceSession, provider: Provider) -> None:
+    """Raise EngineError unless `provider` runs what is worth running."""
+    if provider.runtime_name not in session.get_providers():
+        raise why_not(provider)
+    # ONNX Runtime before 1.24 does not tell.
+    if provider.name == "cpu" or not hasattr(session, "get_provider_graph_assignment_info"):
+        return
+    parts = session.get_provider_graph_assignment_info()
+    left = [node.op_type for part in parts if part.ep_name != provider.runtime_name for node in part.get_nodes()]
+    if labour := sorted({kind for kind in left if kind in LABOUR}):
+        raise EngineError(f"{provider.title} cannot run {', '.join(labour)} of this network; try another provider")
 
 
 class Graph:
     """The ONNX file `path`, loaded; `name` stands for it in errors.
 
-    Raises EngineError where ONNX Runtime cannot load it, UsageError where `threads` is below 1.
+    Raises EngineError where ONNX Runtime cannot load it with `provider`, UsageError where `threads` is below 1.
     """
 
-    def __init__(self, path: Path, name: str, threads: int | None) -> None:
+    def __init__(self, path: Path, name: str, threads: int | None, provider: Provider = CPU) -> None:
         self.path, self.name = path, name
         try:
-            self._session = open_session(path, threads)
-        except UsageError:
+            self._session = open_session(path, threads, provider)
+        except (UsageError, EngineError):
             raise
         except Exception as cause:  # ONNX Runtime's errors share no other base
-            raise EngineError(f"cannot load {path}: {first_line(cause)}; reinstall rtsr or export again") from cause
+            cure = "reinstall rtsr or export again" if provider.name == "cpu" else "see: rtsr doctor"
+            on = "" if provider.name == "cpu" else f" with {provider.title}"
+            raise EngineError(f"cannot load {path}{on}: {first_line(cause)}; {cure}") from cause
         self.inputs = self._session.get_inputs()
         self.outputs = self._session.get_outputs()
 
@@ -70,3 +116,8 @@ def is_picture(end: onnxruntime.NodeArg) -> bool:
 def first_line(cause: Exception) -> str:
     """What `cause` says, in one line."""
     return (str(cause) or type(cause).__name__).splitlines()[0]
+
+
+def settle(provider: str, network: Path, threads: int | None) -> Provider:
+    """The provider that `provider` names (see `rtsr.provider`); for `auto` the best that can load `network`."""
+    return choose(parse_provider(provider), lambda tried: Graph(network, network.name, threads, tried))

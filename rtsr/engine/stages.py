@@ -1,4 +1,4 @@
-"""ONNX Runtime on the processor, for networks with several exits: a graph for each stage, head and exit."""
+"""ONNX Runtime, for networks with several exits: a graph for each stage, head and exit."""
 
 from pathlib import Path
 from typing import Self
@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from rtsr.card import Card, check_hash
 from rtsr.engine.onnx import check_tiles
-from rtsr.engine.session import Graph, is_picture
+from rtsr.engine.session import Graph, is_picture, settle
 from rtsr.errors import EngineError
 
 
 class StagedEngine:
     """Runs the network in `folder` that `card` describes, on `threads` cores; by default on all.
+
+    `provider` is what ONNX Runtime runs on (see `rtsr.provider`); `runtime` says which it is.
 
     Everything is loaded here, so that whatever is wrong shows before the first frame: `stageK.onnx` (none where the
     stage does nothing, which is where the card says that it costs nothing), `headK.onnx`, `exitK.onnx`, and
@@ -21,12 +23,15 @@ class StagedEngine:
     where the files are not the card's, EngineError where one cannot be loaded or is of another kind.
     """
 
-    def __init__(self, card: Card, folder: Path, threads: int | None = None) -> None:
+    def __init__(self, card: Card, folder: Path, threads: int | None = None, provider: str = "cpu") -> None:
         if not card.exits:
             raise EngineError(f"{card.name} has one exit only, and no stages; run it as a plain network")
         check_hash(card, folder)
         self.card = card
         self._folder, self._threads = folder, threads
+        self.provider = settle(provider, folder / "exit1.onnx", threads)
+        self.runtime = self.provider.describe()
+        """What runs, for people."""
         count = len(card.exits)
         self._stages = [self._load(f"stage{k}") if card.exits[k - 1].stage_macs else None for k in range(1, count + 1)]
         self._heads = [self._load(f"head{k}") for k in range(1, count + 1)]
@@ -78,7 +83,7 @@ class StagedEngine:
         return k - 1
 
     def _load(self, name: str) -> Graph:
-        return Graph(self._folder / f"{name}.onnx", f"{self.card.name}/{name}", self._threads)
+        return Graph(self._folder / f"{name}.onnx", f"{self.card.name}/{name}", self._threads, self.provider)
 
     def _check(self) -> None:
         """Raise EngineError unless every graph has the inputs and outputs of its kind, and they fit together."""

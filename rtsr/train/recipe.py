@@ -15,7 +15,7 @@ from rtsr.errors import TrainError
 OBJECTIVES = ("plain", "contrastive", "sparse", "exits", "estimator")
 """What can be minimised; see `rtsr.train.objectives`."""
 PHASE_KEYS = (
-    "objective", "steps", "batch", "patch", "lr", "hold", "loss", "luma", "average",
+    "objective", "steps", "batch", "patch", "lr", "hold", "loss", "luma", "expand", "average",
     "contrast", "sparsity", "backbone_lr",
 )  # fmt: skip
 """What each phase of a recipe may set for itself."""
@@ -67,6 +67,8 @@ class Recipe:
     """Weight of the share that the masks keep (`sparse`), once warmed up, the error being in levels of 255."""
     backbone_lr: float = 1e-5
     """Learning rate of what the last exit uses, as a share of `lr` (`exits`); 0 freezes it."""
+    expand: int = 0
+    """Channels of the wide linear block that each convolution trains as, see `rtsr.train.expand`; 0: none, plainly."""
     average: float = 0.999
     """Decay of the running average of the weights that is evaluated and exported."""
     start: str = ""
@@ -99,6 +101,8 @@ class Recipe:
             raise TrainError("the objective contrastive compares crops of a batch: set batch to 2 or more")
         if self.steps < 1 or self.batch < 1 or self.patch < 8:
             raise TrainError("steps and batch are at least 1, patch at least 8")
+        if self.expand < 0:
+            raise TrainError("expand is a number of channels, or 0")
         if self.patch % self.scale.denominator:
             raise TrainError(f"patch must be a multiple of {self.scale.denominator} at this scale")
         if not 0 <= self.hold <= 1 or not 0 <= self.luma <= 1 or not 0 <= self.average < 1:

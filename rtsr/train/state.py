@@ -1,6 +1,7 @@
 """What a training has come to: network, averaged weights, optimiser, step; and its file, the checkpoint."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from rtsr.errors import TrainError
 from rtsr.models import build
+from rtsr.train.expand import expand
 from rtsr.train.inherit import inherit
 from rtsr.train.objectives import Objective, objective_of
 from rtsr.train.recipe import Recipe
@@ -19,8 +21,9 @@ class State:
     """The changing side of a run of a recipe."""
 
     model: nn.Module
+    """The network, its convolutions expanded where the recipe says so."""
     average: nn.Module
-    """A running average of the weights of `model`: what is evaluated and exported."""
+    """A running average of the weights of `model`, collapsed: what is evaluated and exported."""
     objective: Objective
     optimiser: torch.optim.Adam
     rates: list[float]
@@ -36,8 +39,8 @@ class State:
     @torch.no_grad()
     def follow(self, decay: float) -> None:
         """Move the averaged weights towards the network's by 1 - `decay`."""
-        for kept, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            kept.lerp_(new, 1 - decay)
+        for name, kept in self.average.named_parameters():
+            kept.lerp_(attrgetter(name)(self.model), 1 - decay)
 
     def save(self, checkpoint: Path) -> None:
         """Write the checkpoint; it takes its name when it is complete."""
@@ -71,6 +74,8 @@ def begin(recipe: Recipe, start: dict[str, Tensor] | None, device: str) -> State
     if start is not None:
         inherit(model, start)
     average.load_state_dict(model.state_dict())
+    if recipe.expand:
+        expand(model, recipe.expand)
     model, average = model.to(device), average.to(device)
     objective = objective_of(recipe, model)
     groups = objective.parameters(model, recipe.lr)

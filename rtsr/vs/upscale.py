@@ -2,19 +2,17 @@
 
 import os
 from fractions import Fraction
-from math import ceil
+from math import inf
 from pathlib import Path
 from time import perf_counter_ns
 
 from rtsr.duration import as_seconds
-from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine
+from rtsr.engine.choice import Means
 from rtsr.engine.resample import steep_bicubic
-from rtsr.engine.stages import StagedEngine
 from rtsr.errors import RtsrError, UsageError
 from rtsr.paced import DEFAULT_MODEL as PACED_MODEL
 from rtsr.paced import Pace, smaller_networks
-from rtsr.preset import ENGINES
 from rtsr.resources import find_reaching_network
 from rtsr.scale import as_scale
 from rtsr.vs.binding import vs
@@ -26,6 +24,8 @@ from rtsr.vs.streams import Stream
 
 DEFAULT_MODEL = "quicksrnet-small"
 SMALLEST_TILE = 32
+MOST = 256
+"""Streams, and threads of each; every one takes time to open, and memory."""
 
 
 def Upscale(
@@ -41,6 +41,7 @@ def Upscale(
     threads: int | None = None,
     reuse: bool = True,
     peek: bool = True,
+    provider: str | None = None,
 ) -> vs.VideoNode:
     """`clip` upscaled by `scale`, above 1 and at most 4, in its own format; all props are kept.
 
@@ -61,6 +62,8 @@ def Upscale(
         threads: Cores for each stream. Default: what there are, shared.
         reuse: Take tiles that did not change since the frame before, halo included, from its result; where frames
             are asked for in another order, nothing is reused. The result is the same, bit for bit.
+        provider: What ONNX Runtime runs on: cpu, cuda, directml, coreml or openvino, some with a device ("cuda:1").
+            Default: the best that is usable.
         peek: Ask for the first frame now, so that a colour matrix that is not known shows at once. Turn it off where
             a host does not allow that (mpv).
 
@@ -71,10 +74,11 @@ def Upscale(
     """
     try:
         check_clip(clip)
-        _check_whole("num_streams", num_streams, 1)
-        for name, value, least in (("tile", tile, SMALLEST_TILE), ("threads", threads, 1)):
-            if value is not None:
-                _check_whole(name, value, least)
+        _check_whole("num_streams", num_streams, 1, MOST)
+        if threads is not None:
+            _check_whole("threads", threads, 1, MOST)
+        if tile is not None:
+            _check_whole("tile", tile, SMALLEST_TILE)
         wanted = as_scale(scale)
         if peek:
             _look_at(clip)
@@ -83,29 +87,18 @@ def Upscale(
             assert pace is not None
             if tile is not None:
                 raise UsageError("a deadline or a quality has tiles of its own; leave out tile")
-            return fitted(_paced(clip, wanted, pace, engine, model, threads, reuse), clip, wanted)
-        threads = threads or max((os.cpu_count() or 1) // num_streams, 1)
-        engines = [open_for(engine, model, wanted, threads) for _ in range(num_streams)]
+            return fitted(_paced(clip, wanted, pace, Means(engine, provider, threads), model, reuse), clip, wanted)
+        means = Means(engine, provider, threads or max((os.cpu_count() or 1) // num_streams, 1))
+        engines = [means.open_reaching(model, DEFAULT_MODEL, wanted) for _ in range(num_streams)]
         return fitted(_streamed(clip, engines, wanted, tile, reuse), clip, wanted)
     except RtsrError as cause:
         raise vs.Error(f"rtsr: {cause}") from cause
 
 
-def _check_whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{name} is a whole number of {least} or more, not {value!r}")
-
-
-def open_for(kind: str, model: str | Path | None, scale: Fraction, threads: int | None) -> Engine:
-    """The engine `kind` that reaches `scale`, in one run or several, best."""
-    if kind not in ENGINES:
-        raise UsageError(f"unknown engine {kind!r}; known: {', '.join(ENGINES)}")
-    if kind in RESAMPLERS:
-        if model is not None:
-            raise UsageError(f"the engine {kind} uses no network; leave out either engine or model")
-        return RESAMPLERS[kind](scale if scale.denominator <= 12 else Fraction(ceil(scale * 12), 12))
-    network = find_reaching_network(str(model or DEFAULT_MODEL), scale)
-    return open_engine(network.card, network.path, threads)
+def _check_whole(name: str, value: object, least: int, most: float = inf) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        bound = "or more" if most == inf else f"to {most}"
+        raise UsageError(f"{name} is a whole number of {least} {bound}, not {value!r}")
 
 
 def fitted(large: vs.VideoNode, clip: vs.VideoNode, scale: Fraction) -> vs.VideoNode:
@@ -114,7 +107,9 @@ def fitted(large: vs.VideoNode, clip: vs.VideoNode, scale: Fraction) -> vs.Video
     width, height = output_side(clip.width, scale, columns), output_side(clip.height, scale, rows)
     if (large.width, large.height) == (width, height):
         return large
-    return large.resize.Lanczos(width, height)
+    # What is tagged as interlaced would be resized field by field, and what is not tagged at all tagged by a guess.
+    reduced = large.std.SetFrameProps(_FieldBased=0).resize.Lanczos(width, height)
+    return reduced.std.CopyFrameProps(large)
 
 
 def _look_at(clip: vs.VideoNode) -> None:
@@ -150,30 +145,28 @@ def _paced(
     clip: vs.VideoNode,
     scale: Fraction,
     pace: Pace,
-    engine: str,
+    means: Means,
     model: str | Path | None,
-    threads: int | None,
     reuse: bool,
 ) -> vs.VideoNode:
     """`clip` by the scale of a network that reaches `scale`, at `pace`, one frame at a time."""
-    if engine not in ("auto", "onnx"):
-        raise UsageError(f"the engine {engine} has no shares to spend; leave out deadline and quality")
+    if means.engine not in ("auto", "onnx"):
+        raise UsageError(f"the engine {means.engine} has no shares to spend; leave out deadline and quality")
     network = find_reaching_network(str(model or PACED_MODEL), scale)
     card = network.card
     if card.scale < scale:
         raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
-    opened = open_engine(card, network.path, threads)
     method: Method
-    if isinstance(opened, StagedEngine):
-        method = Tiles(opened, pace, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
+    if card.exits:
+        engine = means.open_exits(network)
+        method = Tiles(engine, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
     elif pace.quality is not None:
         raise UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute use {PACED_MODEL}")
     else:
-        smaller = [open_engine(n.card, n.path, threads) for n in smaller_networks(network)]
-        rungs = [steep_bicubic(card.scale), *smaller, opened]
+        rungs = [steep_bicubic(card.scale), *(means.open(n) for n in (*smaller_networks(network), network))]
         steps = steps_of(clip.format)
         painters = [Painter(rung, card.scale, clip.width, clip.height, steps) for rung in rungs]
-        method = Rungs(painters, perf_counter_ns)
+        method = Rungs(painters, means, perf_counter_ns)
     rows, columns = steps_of(clip.format)
     size = output_side(clip.width, card.scale, columns), output_side(clip.height, card.scale, rows)
     blank = clip.std.BlankClip(*size, keep=True)

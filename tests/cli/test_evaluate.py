@@ -88,7 +88,7 @@ def staged(monkeypatch):
     monkeypatch.setattr(
         resources, "find_network", lambda model, scale: resources.Network(engine.card, Path("fake.toml"))
     )
-    monkeypatch.setattr("rtsr.cli.evaluate.open_engine", lambda card, path, threads: engine)
+    monkeypatch.setattr("rtsr.engine.choice.open_engine", lambda card, path, threads, provider: engine)
     return "--model", "fake-staged", "--scale", "2"
 
 
@@ -248,3 +248,6 @@ def test_precision_goes_with_networks_and_is_known(rtsr, dataset):
     assert (status, err) == (2, "error: bicubic runs no network: leave out --precision, or --engine\n")
     status, _, err = rtsr("eval", "--model", "quicksrnet-small-photo", *where, "--precision", "half")
     assert (status, err) == (2, "error: unknown precision 'half'; known: fp32, fp16, int8\n")
+    network = ("--model", "quicksrnet-small-photo", *where)
+    status, _, err = rtsr("eval", *network, "--provider", "cpu", "--precision", "fp16")
+    assert (status, "leave out either it or --provider" in err) == (2, True)

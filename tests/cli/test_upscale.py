@@ -64,6 +64,27 @@ def test_a_preset_keeps_its_deadline_unless_another_is_given(tmp_path: Path) -> 
         assert said in done.stdout and ("deadline" in done.stdout) == bool(said)
 
 
+def test_a_provider_that_is_not_here_is_an_error_and_no_other_runs(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=3)
+    wish = ("upscale", source, "--scale", "2", "-o", tmp_path / "out.mp4")
+    done = rtsr(*wish, "--engine", "onnx", "--provider", "openvino")
+    assert_one_error_line(done, 1, "installed without OpenVINO; try: pip uninstall -y onnxruntime && pip install")
+    assert_one_error_line(rtsr(*wish, "--provider", "gpu"), 2, "unknown provider 'gpu'; known: auto, cpu, cuda")
+    assert_one_error_line(rtsr(*wish, "--provider", "cpu", "--engine", "fsr"), 2, "leave it out, or the engine fsr")
+    assert not (tmp_path / "out.mp4").exists()
+    done = rtsr(*wish, "--provider", "cpu")
+    assert done.returncode == 0 and "(ONNX Runtime, CPU)" in done.stdout, done.stderr
+
+
+def test_a_presets_provider_is_for_its_engine(tmp_path: Path) -> None:
+    make_video(tmp_path / "in.mp4", frames=2)
+    (tmp_path / "mine.toml").write_text('summary = "a"\nscale = 2\nprovider = "cuda:1"\n')
+    wish = ("upscale", "in.mp4", "--preset", "mine.toml", "--overwrite")
+    assert_one_error_line(rtsr(*wish, cwd=tmp_path), 1, "installed without CUDA")
+    assert rtsr(*wish, "--engine", "bicubic", cwd=tmp_path).returncode == 0
+    assert rtsr(*wish, "--provider", "cpu", cwd=tmp_path).returncode == 0
+
+
 def test_quiet_prints_nothing(tmp_path: Path) -> None:
     done = rtsr("upscale", make_video(tmp_path / "in.mp4", frames=3), "--scale", "2", "--engine", "bicubic", "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -67,7 +67,7 @@ def test_a_picture_goes_through_the_api_by_the_cards_path(networks):
     network = exported("enaf-quicksrnet-medium", X2, networks)
     with Upscaler(2, model=network.card_path) as upscale:
         large = upscale(np.full((20, 30, 3), 90, np.uint8))
-        assert large.shape == (40, 60, 3) and upscale.describe() == f"{network.card.name} (ONNX Runtime, CPU)"
+        assert large.shape == (40, 60, 3) and upscale.describe().startswith(f"{network.card.name} (ONNX Runtime, CPU")
 
 
 def test_replacing_a_network_leaves_nothing_of_the_old_one(networks, tmp_path):

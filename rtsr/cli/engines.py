@@ -1,0 +1,234 @@
+"""`rtsr engines`: engines for NVIDIA GPUs, built ahead of time and kept."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from rtsr.cli.app import app
+from rtsr.cli.options import parse_size
+from rtsr.errors import EngineError, RtsrError, SinkError, UsageError
+from rtsr.resources import Network, find_networks
+
+engines_app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True)
+app.add_typer(engines_app, name="engines", help="Engines for NVIDIA GPUs: build ahead of time, list, check, clean.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@engines_app.callback()
+def engines() -> None:
+    """Engines for NVIDIA GPUs: build ahead of time, list, check, clean.
+
+    A run builds what it needs itself, once. They are kept in the user's cache folder, or in `$RTSR_CACHE`.
+
+    Example: `rtsr engines build quicksrnet-small --capability 8.9 --size 1280x720`
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An engine, or with several exits all engines, of a network for a GPU and size."""
+
+    name: str
+    capability: str
+    precision: str
+    sizes: str
+    engines: int
+    built: int
+    """How many of them were not there yet."""
+    seconds: float
+    """For those that were not."""
+    bytes: int
+
+
+@engines_app.command("build")
+def build_command(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Networks; `rtsr models` lists them.")],
+    engine: Annotated[str, typer.Option(help="rtx (TensorRT-RTX) or tensorrt.")] = "rtx",
+    capability: Annotated[
+        list[str] | None,
+        typer.Option(help="GPUs to build for, by compute capability, e.g. 8.9. Repeatable. Default: those here."),
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="Frames to build for, and all smaller ones. Repeatable. Default: 1280x720.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp16",
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build anew what is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build engines ahead of time. With `rtx` and `--capability` this needs no GPU.
+
+    Sizes are rounded up to the usual ones (640x360, 960x540, 1280x720, 1920x1080, ...), as a run does.
+
+    Example: `rtsr engines build quicksrnet-small --capability 8.9 --capability 12.0 --size 1280x720`
+    """
+    from rtsr.nvidia.library import load_library
+    from rtsr.nvidia.profile import Profile
+    from rtsr.nvidia.recipe import Recipe
+
+    networks = {network.card.name: network for model in models for network in find_networks(model)}
+    sizes = [parse_size(text) for text in size or ["1280x720"]]
+    recipes = list(dict.fromkeys(Recipe(Profile.holding(*one), precision) for one in sizes))
+    library = load_library(engine)
+    targets = _targets(library, capability)
+    done = []
+    for network in networks.values():
+        for target in targets:
+            for recipe in recipes:
+                done.append(_build(library, network, recipe, target, rebuild))
+                if not as_json:
+                    print(_line(done[-1]))
+    if as_json:
+        print(json.dumps([dataclasses.asdict(entry) for entry in done], indent=2))
+
+
+@engines_app.command("list")
+def list_command(as_json: AsJson = False) -> None:
+    """List the engines in the cache.
+
+    Example: `rtsr engines list`
+    """
+    from rtsr.nvidia.planfile import entries
+    from rtsr.nvidia.store import cache_folder, files
+
+    found = entries()
+    if as_json:
+        print(json.dumps({"folder": str(cache_folder()), "engines": [_as_dict(entry) for entry in found]}, indent=2))
+        return
+    if not found:
+        print(f"No engine in {cache_folder()}.")
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("network", "precision", "up to", "GPU", "library"):
+        table.add_column(title, overflow="fold")
+    table.add_column("MB", justify="right")
+    for entry in found:
+        table.add_row(*_row(entry), f"{entry.size / 1e6:.2f}")
+    Console().print(table)
+    others = [path.stat().st_size for path in files() if path.suffix in (".runtime", ".times")]
+    total = sum(entry.size for entry in found) + sum(others)
+    kernels = f" and {len(others)} files of kernels and timings" if others else ""
+    print(f"{len(found)} engines{kernels}, {total / 1e6:.1f} MB in {cache_folder()}")
+
+
+@engines_app.command("check")
+def check_command(as_json: AsJson = False) -> None:
+    """Say of each engine in the cache whether it is still of use, and if not, why; the next run builds it again.
+
+    Example: `rtsr engines check`
+    """
+    from rtsr.nvidia.planfile import entries
+    from rtsr.nvidia.upkeep import examine
+
+    here = _here()
+    verdicts = [(entry, examine(entry, here)) for entry in entries()]
+    if as_json:
+        print(json.dumps([{**_as_dict(e), "state": v.state, "reason": v.reason} for e, v in verdicts], indent=2))
+        return
+    for entry, verdict in verdicts:
+        again = "; the next run builds it again" if verdict.state == "stale" else ""
+        reason = f": {verdict.reason}{again}" if verdict.reason else ""
+        print(f"{' '.join(_row(entry)[:2])}, {entry.path.name[:8]}: {verdict.state}{reason}")
+    if not verdicts:
+        print("No engine to check.")
+
+
+@engines_app.command("clean")
+def clean_command(
+    stale: Annotated[bool, typer.Option("--stale", help="Only what `rtsr engines check` calls stale.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what rtsr keeps in the cache; other files, and engines that are just being built, stay.
+
+    Example: `rtsr engines clean --stale`
+    """
+    from rtsr.nvidia.store import cache_folder
+    from rtsr.nvidia.upkeep import clean, examine
+
+    here = _here()
+    try:
+        count, size = clean((lambda entry: examine(entry, here).state == "stale") if stale else None)
+    except OSError as cause:
+        raise SinkError(f"cannot clean {cache_folder()}: {cause.strerror or cause}") from cause
+    if as_json:
+        print(json.dumps({"folder": str(cache_folder()), "files": count, "bytes": size}))
+    else:
+        print(f"{count} files removed, {size / 1e6:.1f} MB, from {cache_folder()}")
+
+
+def _build(library: Any, network: Network, recipe: Any, target: Any, rebuild: bool) -> Built:
+    """Put all engines of `network` into the cache; raises EngineError where that cannot be."""
+    from rtsr.nvidia.cache import cached_plan, plan_path
+    from rtsr.nvidia.planfile import read_plan
+    from rtsr.resources import parts
+
+    built, seconds, size, notes = 0, 0.0, 0, list[str]()
+    for name, path in parts(network).items():
+        before = len(notes)
+        size += len(cached_plan(library, path, recipe, target, name=name, note=notes.append, rebuild=rebuild))
+        kept = plan_path(library, path, recipe, target)
+        if not kept.is_file():
+            raise EngineError(notes[-1] if notes else f"the engine was not kept in {kept.parent}")
+        if len(notes) > before:
+            built += 1
+            seconds += read_plan(kept)[0].seconds
+    profile = recipe.profile.describe()
+    count = len(parts(network))
+    return Built(network.card.name, target.capability, recipe.precision, profile, count, built, round(seconds, 2), size)
+
+
+def _targets(library: Any, capabilities: list[str] | None) -> list[Any]:
+    """What to build for: as said, or the GPUs here."""
+    from rtsr.nvidia.recipe import Target
+
+    if not capabilities:
+        from rtsr.nvidia.opening import find
+
+        return [find(library.kind).target]
+    if not library.capabilities:
+        raise UsageError(f"{library.name} builds for the GPU at hand only; leave out --capability, or use --engine rtx")
+    targets = [Target(capability) for capability in dict.fromkeys(capabilities)]
+    for target in targets:
+        library.check_capability(target.capability)
+    return targets
+
+
+def _here() -> tuple[Any, ...]:
+    """The GPUs here; none where there is none."""
+    from rtsr.nvidia.cuda import CudaDriver
+    from rtsr.nvidia.opening import target_of
+
+    try:
+        driver = CudaDriver()
+        return tuple(target_of(driver, device) for device in driver.devices())
+    except RtsrError:
+        return ()
+
+
+def _line(done: Built) -> str:
+    many = f"{done.engines} engines, " if done.engines > 1 else ""
+    what = f"built in {done.seconds:.1f} s" if done.built else "already there"
+    if 0 < done.built < done.engines:
+        what = f"{done.built} {what}"
+    return f"{done.name} {done.precision} for {done.capability}, {done.sizes}: {many}{what}, {done.bytes / 1e6:.2f} MB"
+
+
+def _row(entry: Any) -> tuple[str, str, str, str, str]:
+    """Network, precision, sizes, GPU and library of an engine, in words."""
+    if entry.header is None:
+        return f"damaged ({entry.damage})", "-", "-", "-", "-"
+    facts = entry.header.facts
+    form = f"{facts.precision} {facts.colour}".strip()
+    gpu = facts.gpu or facts.capability
+    return entry.header.name, form, "{}x{}".format(*facts.usual), gpu, f"{facts.library} {facts.version}"
+
+
+def _as_dict(entry: Any) -> dict[str, object]:
+    said = {} if entry.header is None else dataclasses.asdict(entry.header)
+    return {"file": str(entry.path), "bytes": entry.size, "damage": entry.damage or None, **said}

@@ -1,0 +1,71 @@
+"""What a network is to run on: what was asked for, or with `auto` what is best here, with the reason."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+from pathlib import Path
+from typing import cast
+
+from rtsr.engine import RESAMPLERS, open_engine
+from rtsr.engine.base import Engine, MultiExitEngine
+from rtsr.engine.onnx import OnnxEngine
+from rtsr.engine.stages import StagedEngine
+from rtsr.errors import UsageError
+from rtsr.preset import ENGINES
+from rtsr.provider import parse_provider
+from rtsr.resources import Network, find_reaching_network
+
+Tell = Callable[[str], None]
+"""Is told, in a line, what takes long before the first frame."""
+FINEST = 12
+"""Resamplers work and pad more the larger the ratio's numbers are: odd ratios take the next of these parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What pixels are to be computed with; raises UsageError for what does not go together."""
+
+    engine: str = "auto"
+    """One of `rtsr.preset.ENGINES`."""
+    provider: str | None = None
+    """What ONNX Runtime runs on (see `rtsr.provider`), and that it does; None: `auto`, where it runs at all."""
+    threads: int | None = None
+    """Cores for what runs on the processor; None: all."""
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise UsageError(f"unknown engine {self.engine!r}; known: {', '.join(ENGINES)}")
+        if self.provider is not None:
+            parse_provider(self.provider)
+            if self.engine not in ("auto", "onnx"):
+                raise UsageError(f"a provider is what ONNX Runtime runs on; leave it out, or the engine {self.engine}")
+
+    def open(self, network: Network, tell: Tell | None = None) -> OnnxEngine | StagedEngine:
+        """The engine that runs `network`; its `runtime` says which it is, and why where that was open.
+
+        Raises UsageError, CardError where the network is not its card's, EngineError where it cannot be loaded or
+        what was asked for is not usable here.
+        """
+        if self.engine in RESAMPLERS:
+            raise UsageError(f"the engine {self.engine} runs no network")
+        return open_engine(network.card, network.path, self.threads, self.provider or "auto")
+
+    def open_exits(self, network: Network, tell: Tell | None = None) -> MultiExitEngine:
+        """As `open`, for a network with several exits."""
+        return cast(MultiExitEngine, self.open(network, tell))
+
+    def open_reaching(
+        self, model: str | Path | None, default: str, scale: Fraction, tell: Tell | None = None
+    ) -> Engine:
+        """The engine that reaches `scale`, in one run or several, best; `model` is by default `default`."""
+        if self.engine not in RESAMPLERS:
+            return self.open(find_reaching_network(str(model or default), scale), tell)
+        if model is not None:
+            raise UsageError(f"the engine {self.engine} uses no network; leave out either engine or model")
+        return RESAMPLERS[self.engine](scale if scale.denominator <= FINEST else Fraction(ceil(scale * FINEST), FINEST))
+
+
+def runtime_of(engine: Engine) -> str:
+    """What runs `engine`, for people."""
+    return getattr(engine, "runtime", "no network")
