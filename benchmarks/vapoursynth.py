@@ -3,9 +3,11 @@
     python -m benchmarks.vapoursynth CLIP --frames 40 --rounds 3 --json result.json
 
 Needs: pip install 'rtsr[vs]' vapoursynth-bestsource vapoursynth-mlrt-ort vapoursynth-mlrt-ov vapoursynth-mlrt-ncnn.
-Frames are decoded, converted to RGBS and kept in memory before the clock starts. Every candidate runs once in each
-round, so that what else the machine does hits all; medians are given, with processor time, since frames a second mean
-little on a busy machine. Numbers are float32 everywhere; `ov, as it comes` is OpenVINO's own choice, which is
+Frames are decoded, converted to RGBS and kept in memory before the clock starts, and every candidate has made some, so
+that all its streams have taken their memory. Each then runs once in each round, on frames that come after those of the
+round before, so that what else the machine does hits all; medians are given, with processor time, since frames a second
+mean little on a busy machine, and of frames a second also the median of the ratios within a round. Run it under
+`chrt -f 5` where that is allowed. Numbers are float32 everywhere; `ov, as it comes` is OpenVINO's own choice, which is
 bfloat16 where the processor has it. `quality` and its rivals run a network with exits, the rivals its last exit.
 What a plugin cannot do is tried in a process of its own, since some crash.
 """
@@ -28,6 +30,8 @@ from rtsr.vs import Upscale
 from rtsr.vs.binding import vs
 
 Candidate = Callable[[Any], Any]
+WARM_UP = 8
+"""Frames before the first that counts: several for each stream."""
 EXITS = "enaf-quicksrnet-medium-x2-photo"
 EXACT: dict[str, Any] = {"config": lambda: {"INFERENCE_PRECISION_HINT": "f32"}}
 
@@ -95,31 +99,40 @@ def _rivals(network: Path) -> dict[str, Candidate]:
 
 def _compare(clip: Any, candidates: dict[str, Candidate], rounds: int) -> dict[str, Any]:
     """Frames a second and processor time of every candidate, and how far its last frame is from the first's."""
+    count, long = clip.num_frames, clip.std.Loop(rounds + -(-WARM_UP // clip.num_frames))
     made, found = {}, {}
     for name, candidate in candidates.items():
         try:
-            made[name] = candidate(clip)
-            made[name].get_frame(0).close()
+            made[name] = candidate(long)
+            for n in range(WARM_UP):
+                made[name].get_frame(n).close()
         except (vs.Error, AttributeError) as cause:
             made.pop(name, None)
             found[name] = {"error": str(cause).strip().splitlines()[-1]}
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
-    for _ in range(rounds):
-        for name in made:
-            spent[name].append(_run(candidates[name](clip)))
-    reference = _last(next(iter(made.values())))
+    for turn in range(rounds):
+        first = WARM_UP + turn * count
+        for name, node in made.items():
+            spent[name].append(_run(node[first : first + count]))
+    own = next(iter(made))
+    reference = _last(made[own])
     for name, node in made.items():
-        seconds, cpu = (median(figures) / clip.num_frames for figures in zip(*spent[name], strict=True))
+        seconds, cpu = (median(figures) / count for figures in zip(*spent[name], strict=True))
         difference = float(np.abs(_last(node) - reference).max())
-        found[name] = {"fps": 1 / seconds, "cpu_ms": 1000 * cpu, "largest_difference": difference}
+        ahead = median(mine[0] / other[0] for mine, other in zip(spent[name], spent[own], strict=True))
+        found[name] = {
+            "fps": 1 / seconds,
+            "cpu_ms": 1000 * cpu,
+            f"{own}_times_as_fast": ahead,
+            "largest_difference": difference,
+        }
     return found
 
 
 def _run(node: Any) -> tuple[float, float]:
-    """Wall and processor seconds for all frames but the first."""
-    node.get_frame(0).close()
+    """Wall and processor seconds for all frames."""
     began, cpu = time.perf_counter(), time.process_time()
-    for _ in node[1:].frames(prefetch=vs.core.num_threads, close=True):
+    for _ in node.frames(prefetch=vs.core.num_threads, close=True):
         pass
     return time.perf_counter() - began, time.process_time() - cpu
 

@@ -36,12 +36,10 @@ class Pair:
     def read(self, scale: Fraction) -> tuple[Picture, Picture]:
         """The small picture and its truth; raises SourceError where they are damaged or differ by another scale."""
         high = read_picture(self.truth)
-        if not self.rendered:
-            high = _crop(high, self.name, scale)
-        if self.low is not None:
-            low = read_picture(self.low)
+        if self.low is None:
+            low, high = reduced_picture(high, self.name, scale)
         else:
-            low = imresize(high, *(int(side / scale) for side in high.shape[:2]))
+            low, high = read_picture(self.low), high if self.rendered else _crop(high, self.name, scale)
         if any(high.shape[axis] != low.shape[axis] * scale for axis in (0, 1)):
             raise SourceError(
                 f"{self.name}: input {size_of(low)} and truth {size_of(high)} do not differ by a scale of {scale}"
@@ -82,6 +80,15 @@ def find_pairs(dataset: Path, scale: Fraction, only: tuple[str, ...] = ()) -> li
 def read_picture(path: Path) -> Picture:
     """The picture in a file, as 8-bit RGB; raises SourceError where that fails."""
     return _read_avif(path) if path.suffix.lower() == ".avif" else _read_other(path)
+
+
+def reduced_picture(high: Picture, name: str, scale: Fraction) -> tuple[Picture, Picture]:
+    """`high` reduced by `rtsr.imresize`, and `high` itself cropped to a multiple of the scale from the top left.
+
+    Raises SourceError, with `name`, where it is too small.
+    """
+    high = _crop(high, name, scale)
+    return imresize(high, *(int(side / scale) for side in high.shape[:2])), high
 
 
 def size_of(picture: Picture) -> str:

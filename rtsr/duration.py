@@ -1,6 +1,7 @@
 """Durations as people write them."""
 
 import re
+from numbers import Real
 
 from rtsr.errors import UsageError
 
@@ -34,6 +35,8 @@ def as_seconds(duration: float | str) -> float:
     """`duration`, in seconds or as text, in seconds; raises UsageError as `parse_duration`."""
     if isinstance(duration, str):
         return parse_duration(duration)
+    if not isinstance(duration, Real):
+        raise UsageError(f"{duration!r} is not a duration; give seconds, or a number and its unit: 16.7ms")
     if not 0 < duration <= LONGEST:
         raise UsageError(f"{duration:g} s is out of range; a duration is above 0 and at most an hour")
     return float(duration)

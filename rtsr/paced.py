@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 from typing import Self
 
@@ -12,7 +13,7 @@ import numpy as np
 from rtsr.anytime import Refiner, Spent
 from rtsr.calibration import calibrate_stages, calibrate_whole
 from rtsr.cubic import enlarge
-from rtsr.deadline import Ladder, Least
+from rtsr.deadline import CostModel, Ladder, Least
 from rtsr.duration import LONGEST, frame_time
 from rtsr.engine.base import MultiExitEngine
 from rtsr.engine.choice import Means, Tell, runtime_of
@@ -42,8 +43,8 @@ class Pace:
             raise UsageError(
                 f"a deadline is above 0 and at most an hour, not {self.deadline:g} s; e.g. --deadline 16ms"
             )
-        if self.quality is not None and not 0 <= self.quality <= 1:
-            raise UsageError(f"quality is between 0 and 1, not {self.quality:g}")
+        if self.quality is not None and not (isinstance(self.quality, Real) and 0 <= self.quality <= 1):
+            raise UsageError(f"quality is between 0 and 1, not {self.quality!r}")
 
     @classmethod
     def of(cls, fps: float | None = None, deadline: float | None = None, quality: float | None = None) -> "Pace | None":
@@ -136,7 +137,12 @@ class PacedUpscaler:
         return self._method.frame(frame, width, height, due_ns)
 
     def minimum(self, video: Video, width: int, height: int) -> Minimum:
-        """What a frame of `video` takes at least, measured on two of noise; a stream starts anew behind it."""
+        """What a frame of `video` takes at least, measured on two of noise; a stream starts anew behind it.
+
+        Raises UsageError where there is no deadline, and so no measured time.
+        """
+        if self.pace.deadline is None:
+            raise UsageError("a quality takes the time that it takes; a minimum belongs to a deadline")
         random = np.random.default_rng(0)
         shapes = [(video.height, video.width), *[(-(-video.height // 2), -(-video.width // 2))] * 2]
         y, u, v = (random.integers(16, 236, shape, np.uint8) for shape in shapes)
@@ -161,7 +167,9 @@ class _Tiles:
     ) -> None:
         self.engine = engine
         self.scale, self.quality = network.card.scale, pace.quality
-        self.refiner = Refiner(self.engine, clock, calibrate_stages(self.engine), reuse)
+        # Time is kept only where it counts.
+        costs = CostModel({}) if pace.deadline is None else calibrate_stages(self.engine)
+        self.refiner = Refiner(self.engine, clock, costs, reuse)
         self.fitting = Least()
 
     @property

@@ -1,6 +1,5 @@
 """Scales as people write them."""
 
-import math
 import re
 from fractions import Fraction
 
@@ -14,9 +13,11 @@ def as_scale(scale: float | str | Fraction) -> Fraction:
     """`scale` as a ratio of whole numbers below 10,000: 4/3 for 1.3333333333; raises UsageError as `parse_scale`."""
     if isinstance(scale, str):
         return parse_scale(scale)
-    if not math.isfinite(scale):
-        raise UsageError(f"{scale} is not a scale; write it as 2, 1.5 or 3/2")
-    return _in_range(Fraction(scale).limit_denominator(9999))
+    try:
+        ratio = Fraction(scale)
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"{scale!r} is not a scale; write it as 2, 1.5 or 3/2") from None
+    return _in_range(ratio.limit_denominator(9999))
 
 
 def parse_scale(text: str) -> Fraction:

@@ -8,7 +8,9 @@ import pytest
 
 import rtsr
 from rtsr.deadline import CostModel, Rate
+from rtsr.engine.stages import StagedEngine
 from rtsr.errors import UsageError
+from rtsr.frame import Colour, Video
 from rtsr.paced import Pace, PacedUpscaler
 from rtsr.resources import find_network
 from tests.media import luma as lumas
@@ -94,6 +96,17 @@ def test_wishes_that_make_no_sense(tmp_path: Path, wish: dict, says: str) -> Non
     with pytest.raises(UsageError, match=says):
         rtsr.upscale(clip, scale=2, **wish)
     assert list(tmp_path.iterdir()) == [clip]
+
+
+def test_only_a_deadline_waits_for_measurements(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran, stage = [], StagedEngine.stage
+    monkeypatch.setattr(StagedEngine, "stage", lambda self, k, features: ran.append(k) or stage(self, k, features))
+    with PacedUpscaler(SCALE, Pace(quality=0.6), model=card) as up:
+        assert not ran
+        with pytest.raises(UsageError, match="belongs to a deadline"):
+            up.minimum(Video(64, 48, Colour("bt709"), Fraction(1, 24)), 128, 96)
+    with PacedUpscaler(SCALE, Pace(deadline=1.0), model=card):
+        assert ran
 
 
 def test_a_machine_that_was_slow_once_is_tried_again() -> None:

@@ -4,6 +4,7 @@ import io
 import os
 import sys
 
+from rtsr.cli import compare as compare
 from rtsr.cli import doctor as doctor
 from rtsr.cli import engines as engines
 from rtsr.cli import evaluate as evaluate

@@ -1,6 +1,6 @@
 """Frames of a clip upscaled for a time, or for a share of a network's compute (`rtsr.anytime`, `rtsr.deadline`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from time import perf_counter_ns
 from typing import Protocol
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from rtsr.anytime import Refiner, StagedEngine
 from rtsr.calibration import calibrate_stages, calibrate_whole
+from rtsr.card import Card
 from rtsr.cubic import enlarge
-from rtsr.deadline import Ladder
+from rtsr.deadline import CostModel, Ladder, Rate
+from rtsr.engine.choice import Means
 from rtsr.errors import RtsrError
 from rtsr.frame import YUV420P8
 from rtsr.paced import Pace
@@ -25,6 +27,8 @@ from rtsr.vs.streams import Picture, planes_of, tag
 
 MARGIN = 2
 """Chroma samples around a rectangle that its own are made of."""
+_measured: dict[tuple[object, ...], Mapping[str, Rate]] = {}
+"""What networks cost here by the means they run on; players evaluate a script anew at every seek."""
 
 
 class Pictures:
@@ -93,10 +97,12 @@ class Method(Protocol):
 
 
 class Tiles:
-    """A network with several exits, refined tile by tile."""
+    """A network with several exits that runs by `means`, refined tile by tile."""
 
-    def __init__(self, engine: StagedEngine, pace: Pace, reuse: bool, clock: Callable[[], float]) -> None:
-        self.refiner = Refiner(engine, clock, calibrate_stages(engine), reuse, Pictures())
+    def __init__(self, engine: StagedEngine, pace: Pace, means: Means, reuse: bool, clock: Callable[[], float]) -> None:
+        timed = pace.deadline is not None
+        costs = _costs([engine.card], means, lambda: calibrate_stages(engine)) if timed else CostModel({})
+        self.refiner = Refiner(engine, clock, costs, reuse, Pictures())
         self.quality = pace.quality
         self._next = 0
 
@@ -113,11 +119,12 @@ class Tiles:
 
 
 class Rungs:
-    """Networks with one exit, small to large: the largest that fits into the time; rung 0 is interpolation."""
+    """Networks with one exit that run by `means`, small to large: the largest that fits; rung 0 is interpolation."""
 
-    def __init__(self, painters: list[Painter], clock: Callable[[], float]) -> None:
+    def __init__(self, painters: list[Painter], means: Means, clock: Callable[[], float]) -> None:
         self.painters, self.clock = painters, clock
-        self.costs = calibrate_whole([painter.engine for painter in painters])
+        engines = [painter.engine for painter in painters]
+        self.costs = _costs([engine.card for engine in engines], means, lambda: calibrate_whole(engines))
         self.ladder = Ladder()
 
     def make(self, n: int, picture: Picture, due_ns: float) -> tuple[list[NDArray], list[float], float]:
@@ -158,6 +165,14 @@ class PacedStream:
         made.props = f.props
         tag(made, shares, (self.clock() - began) / 1e9, reused)
         return made
+
+
+def _costs(cards: Sequence[Card], means: Means, measure: Callable[[], CostModel]) -> CostModel:
+    """A model for the networks of `cards` that knows nothing yet but their rates, measured once in a process."""
+    key = (means, *((card.name, card.sha256) for card in cards))
+    if key not in _measured:
+        _measured[key] = measure().rates
+    return CostModel(_measured[key])
 
 
 def _place(rect: Rect, scale: Fraction, shape: tuple[int, ...]) -> tuple[slice, slice]:

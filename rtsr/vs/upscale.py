@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from time import perf_counter_ns
 
@@ -25,6 +26,8 @@ from rtsr.vs.streams import Stream
 
 DEFAULT_MODEL = "quicksrnet-small"
 SMALLEST_TILE = 32
+MOST = 256
+"""Streams, and threads of each; every one takes time to open, and memory."""
 
 
 def Upscale(
@@ -73,10 +76,11 @@ def Upscale(
     """
     try:
         check_clip(clip)
-        _check_whole("num_streams", num_streams, 1)
-        for name, value, least in (("tile", tile, SMALLEST_TILE), ("threads", threads, 1)):
-            if value is not None:
-                _check_whole(name, value, least)
+        _check_whole("num_streams", num_streams, 1, MOST)
+        if threads is not None:
+            _check_whole("threads", threads, 1, MOST)
+        if tile is not None:
+            _check_whole("tile", tile, SMALLEST_TILE)
         wanted, means = as_scale(scale), Means(engine, provider, threads)
         if peek:
             _look_at(clip)
@@ -88,15 +92,19 @@ def Upscale(
             return fitted(_paced(clip, wanted, pace, means, model, reuse), clip, wanted)
         if threads is None and engine not in NVIDIA:
             means = replace(means, threads=max((os.cpu_count() or 1) // num_streams, 1))
-        engines = [means.open_reaching(model, DEFAULT_MODEL, wanted) for _ in range(num_streams)]
+        engines = [
+            means.open_reaching(model, DEFAULT_MODEL, wanted, size=(clip.width, clip.height))
+            for _ in range(num_streams)
+        ]
         return fitted(_streamed(clip, engines, wanted, tile, reuse), clip, wanted)
     except RtsrError as cause:
         raise vs.Error(f"rtsr: {cause}") from cause
 
 
-def _check_whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{name} is a whole number of {least} or more, not {value!r}")
+def _check_whole(name: str, value: object, least: int, most: float = inf) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        bound = "or more" if most == inf else f"to {most}"
+        raise UsageError(f"{name} is a whole number of {least} {bound}, not {value!r}")
 
 
 def fitted(large: vs.VideoNode, clip: vs.VideoNode, scale: Fraction) -> vs.VideoNode:
@@ -105,7 +113,9 @@ def fitted(large: vs.VideoNode, clip: vs.VideoNode, scale: Fraction) -> vs.Video
     width, height = output_side(clip.width, scale, columns), output_side(clip.height, scale, rows)
     if (large.width, large.height) == (width, height):
         return large
-    return large.resize.Lanczos(width, height)
+    # What is tagged as interlaced would be resized field by field, and what is not tagged at all tagged by a guess.
+    reduced = large.std.SetFrameProps(_FieldBased=0).resize.Lanczos(width, height)
+    return reduced.std.CopyFrameProps(large)
 
 
 def _look_at(clip: vs.VideoNode) -> None:
@@ -153,20 +163,20 @@ def _paced(
     if card.scale < scale:
         raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
     method: Method
+    frames = clip.width, clip.height
     if card.exits:
-        method = Tiles(
-            means.open_exits(network, size=(clip.width, clip.height)),
-            pace,
-            reuse and NEARLY_LOCAL not in card.arch,
-            perf_counter_ns,
-        )
+        engine = means.open_exits(network, size=frames)
+        method = Tiles(engine, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
     elif pace.quality is not None:
         raise UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute use {PACED_MODEL}")
     else:
-        rungs = [steep_bicubic(card.scale), *(means.open(n) for n in (*smaller_networks(network), network))]
+        rungs = [
+            steep_bicubic(card.scale),
+            *(means.open(n, size=frames) for n in (*smaller_networks(network), network)),
+        ]
         steps = steps_of(clip.format)
         painters = [Painter(rung, card.scale, clip.width, clip.height, steps) for rung in rungs]
-        method = Rungs(painters, perf_counter_ns)
+        method = Rungs(painters, means, perf_counter_ns)
     rows, columns = steps_of(clip.format)
     size = output_side(clip.width, card.scale, columns), output_side(clip.height, card.scale, rows)
     blank = clip.std.BlankClip(*size, keep=True)

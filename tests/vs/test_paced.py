@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtsr.engine.stages import StagedEngine
 from rtsr.frame import Frame
 from rtsr.paced import Pace, PacedUpscaler
 from rtsr.resources import networks
@@ -93,6 +94,29 @@ def test_a_deadline_is_spent_and_kept(form: int, model: str) -> None:
     assert pixels(hasty, 0)[0].shape == (96, 128)
     assert [frame.props["rtsr_exit_share"][0] for frame in hasty.frames(close=True)] == [1] * 12
     assert [frame.props["rtsr_exit_share"][0] for frame in patient.frames(close=True)][-1] < 1
+
+
+def test_only_a_deadline_waits_for_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran, stage = [], StagedEngine.stage
+    monkeypatch.setattr(StagedEngine, "stage", lambda self, k, features: ran.append(k) or stage(self, k, features))
+    rtsr_vs.Upscale(moving(), 2, model=EXITS, quality=0.6)
+    assert not ran
+    monkeypatch.setattr("rtsr.vs.paced._measured", {})
+    rtsr_vs.Upscale(moving(), 2, model=EXITS, deadline=1.0)
+    assert ran
+
+
+@pytest.mark.parametrize("model", [EXITS, "quicksrnet-medium"])
+def test_a_script_that_is_evaluated_anew_measures_nothing_anew(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: dict = {}
+    monkeypatch.setattr("rtsr.vs.paced._measured", measured)
+    for _ in range(2):
+        rtsr_vs.Upscale(moving(), 2, model=model, deadline=1.0, threads=1)
+    ((key, rates),) = measured.items()
+    rtsr_vs.Upscale(moving(), 2, model=model, deadline=0.5, threads=1)
+    assert measured[key] is rates and len(measured) == 1
+    rtsr_vs.Upscale(moving(), 2, model=model, deadline=1.0, threads=2)
+    assert len(measured) == 2
 
 
 def test_other_scales_are_fitted() -> None:

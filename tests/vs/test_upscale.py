@@ -109,6 +109,24 @@ def test_odd_sizes_suit_chroma(scale: float) -> None:
     assert pixels(large, 0)[0].shape == (large.height, large.width)
 
 
+@pytest.mark.parametrize("scale", [1.1, 1.75, 2])
+@pytest.mark.parametrize("form", [vs.YUV420P8, vs.RGBS])
+def test_interlaced_frames_are_whole_pictures_at_every_scale(form: int, scale: float) -> None:
+    clip = as_format(moving(width=66, height=50), form)
+    large = rtsr_vs.Upscale(clip.std.SetFrameProps(_FieldBased=2), scale)
+    assert same(pixels(large, 1), pixels(rtsr_vs.Upscale(clip.std.SetFrameProps(_FieldBased=0), scale), 1))
+    with large.get_frame(1) as frame:
+        assert frame.props["_FieldBased"] == 2
+
+
+@pytest.mark.parametrize("scale", [1.75, 2])
+@pytest.mark.parametrize("form", [vs.YUV444P10, vs.YUV420P8, vs.GRAYS])
+def test_props_that_are_missing_stay_missing(form: int, scale: float) -> None:
+    clip = as_format(moving(), form).std.RemoveFrameProps(["_Matrix", "_Range", "_ChromaLocation"])
+    with clip.get_frame(0) as small, rtsr_vs.Upscale(clip, scale).get_frame(0) as large:
+        assert {key for key in large.props if not key.startswith("rtsr_")} == set(small.props)
+
+
 @pytest.mark.parametrize("engine", ["bicubic", "lanczos", "fsr", "onnx"])
 def test_engines(engine: str) -> None:
     large = rtsr_vs.Upscale(moving(), 2, engine=engine)
@@ -154,7 +172,7 @@ def test_all_requests_at_once_give_the_same_frames() -> None:
 
 def test_a_still_clip_is_computed_once() -> None:
     large = rtsr_vs.Upscale(core.std.BlankClip(format=vs.RGBS, width=64, height=48, length=8, keep=True), 2)
-    assert [frame.props["rtsr_reused"] for frame in large.frames(close=True)] == [0, *[1] * 7]
+    assert [frame.props["rtsr_reused"] for frame in large.frames(prefetch=1, close=True)] == [0, *[1] * 7]
 
 
 BAD = [
@@ -175,6 +193,10 @@ BAD = [
     ({"scale": 9}, moving, "out of range"),
     ({"scale": "big"}, moving, "not a scale"),
     ({"scale": float("nan")}, moving, "not a scale"),
+    ({"scale": None}, moving, "not a scale"),
+    ({"scale": [2]}, moving, "not a scale"),
+    ({"quality": "0.5"}, moving, "between 0 and 1, not '0.5'"),
+    ({"deadline": [1]}, moving, "not a duration"),
     ({"model": "nothing"}, moving, "unknown model"),
     ({"model": "nothing.toml"}, moving, "no card"),
     ({"engine": "magic"}, moving, "unknown engine"),
@@ -185,7 +207,9 @@ BAD = [
     ({"num_streams": 0}, moving, "num_streams"),
     ({"num_streams": 1.5}, moving, "num_streams"),
     ({"num_streams": True}, moving, "num_streams"),
+    ({"num_streams": 100_000}, moving, "num_streams is a whole number of 1 to 256"),
     ({"threads": 0}, moving, "threads"),
+    ({"threads": 100_000}, moving, "threads is a whole number of 1 to 256"),
     ({"tile": 8}, moving, "tile"),
     ({"tile": "big"}, moving, "tile"),
 ]
