@@ -14,8 +14,9 @@ from rtsr.errors import EngineError, MissingDependency, OutOfMemory, need
 
 NON_BLOCKING = 1
 """`cudaStreamNonBlocking`: the stream does not wait for the default stream."""
-NO_TIMING = 2
-"""`cudaEventDisableTiming`: the event only orders."""
+PLAIN = 1 | 2
+"""`cudaEventBlockingSync`: who waits for the event sleeps, as decoding and encoding want the cores;
+`cudaEventDisableTiming`: it only orders."""
 INSTEAD = "or leave it to the processor: --engine onnx"
 OLDEST = (7, 5)
 """Compute capability of Turing, the first that TensorRT 10 and TensorRT-RTX know."""
@@ -220,7 +221,7 @@ class CudaDriver:
         self._call("cudaStreamSynchronize", stream)
 
     def create_event(self) -> int:
-        return int(self._call("cudaEventCreateWithFlags", NO_TIMING))
+        return int(self._call("cudaEventCreateWithFlags", PLAIN))
 
     def destroy_event(self, event: int) -> None:
         self._call("cudaEventDestroy", event)

@@ -72,7 +72,7 @@ class FakeTensorRT:
         """The context of this number, from 1, finds no memory."""
         self.fail_enqueue: int | None = None
         """The run of this number, from 1, is refused."""
-        self.contexts = self.enqueues = self.compilations = 0
+        self.contexts = self.enqueues = self.compilations = self.shapings = 0
 
     def Runtime(self, log: list[str]) -> "Runtime":
         return Runtime(self, log)
@@ -189,6 +189,7 @@ class Context:
         if not all(a <= n <= b for a, n, b in zip(least, shape, most, strict=True)):
             self._say(f"IExecutionContext::setInputShape: {shape} is not in the profile")
             return False
+        self.engine.module.shapings += 1
         self._shapes[name] = tuple(shape)
         self._prepared = False
         return True

@@ -210,6 +210,15 @@ class TestStages:
             assert bench.driver.memory()[0] == used
         bench.driver.check_clean()
 
+    def test_a_shape_that_stays_is_not_set_again(self):
+        bench = Bench(STAGED)
+        with bench.engine as engine:
+            for _ in range(3):
+                engine.stage(1, (image(),))
+            assert bench.module.shapings == 1
+            engine.stage(1, (image(1, 48, 48),))
+            assert bench.module.shapings == 2
+
     def test_features_that_outlive_their_engine_are_an_error_not_a_crash(self):
         bench = Bench(STAGED)
         with bench.engine as engine:

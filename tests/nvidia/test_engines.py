@@ -25,7 +25,20 @@ def engines(cache, capsys):
 
 def test_build_ahead_list_check_and_clean(rtx, engines, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    wish = ("build", SMALL, "--capability", "8.9", "--capability", "12.0", "--size", "640x360", "--size", "600x300")
+    wish = (
+        "build",
+        SMALL,
+        "--capability",
+        "8.9",
+        "--capability",
+        "12.0",
+        "--size",
+        "640x360",
+        "--size",
+        "600x300",
+        "--colour",
+        "rgb",
+    )
     status, shown, error = engines(*wish)
     assert (status, error) == (0, "")
     assert [line.split(", ")[0] for line in shown.splitlines()] == [
@@ -57,13 +70,22 @@ def test_a_network_with_exits_is_built_in_all_its_parts(rtx, engines):
     assert len(listed["engines"]) == 10 and listed["engines"][0]["facts"]["capability"] == "8.6"
 
 
+def test_pictures_and_the_usual_videos_unless_said_otherwise(rtx, engines):
+    (built,) = json.loads(engines("build", SMALL, "--capability", "8.9", "--size", "640x360", "--json")[1])
+    assert built["engines"] == built["built"] == 3
+    forms = {entry.header.facts.colour for entry in entries() if entry.header}
+    assert forms == {"", "bt709 limited left", "bt601 limited left"}
+    engines("build", SMALL, "--capability", "8.9", "--size", "640x360", "--colour", "bt2020:full:centre")
+    assert "bt2020 full centre" in {entry.header.facts.colour for entry in entries() if entry.header}
+
+
 def test_an_architecture_means_all_its_networks(rtx, engines):
-    shown = engines("build", "quicksrnet-small", "--capability", "8.9", "--size", "640x360")[1]
+    shown = engines("build", "quicksrnet-small", "--capability", "8.9", "--size", "640x360", "--colour", "rgb")[1]
     assert [line.split()[0] for line in shown.splitlines()] == [f"quicksrnet-small-x{x}-capture" for x in ("1.5", "2")]
 
 
 def test_a_stale_engine_is_said_in_one_line_and_built_again(rtx, engines):
-    engines("build", SMALL, "--capability", "8.9", "--size", "640x360")
+    engines("build", SMALL, "--capability", "8.9", "--size", "640x360", "--colour", "rgb")
     (entry,) = entries()
     entry.path.write_bytes(entry.path.read_bytes()[:-1])
     (line,) = engines("check")[1].splitlines()
@@ -71,7 +93,7 @@ def test_a_stale_engine_is_said_in_one_line_and_built_again(rtx, engines):
     (told,) = json.loads(engines("check", "--json")[1])
     assert (told["state"], told["reason"]) == ("stale", "it is cut off")
     assert json.loads(engines("clean", "--stale", "--json")[1])["files"] == 1
-    assert "built in" in engines("build", SMALL, "--capability", "8.9", "--size", "640x360")[1]
+    assert "built in" in engines("build", SMALL, "--capability", "8.9", "--size", "640x360", "--colour", "rgb")[1]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +105,7 @@ def test_a_stale_engine_is_said_in_one_line_and_built_again(rtx, engines):
         ((SMALL, "--capability", "8.9", "--size", "big"), 2, "'big' is not a size; write it as 1920x1080"),
         ((SMALL, "--capability", "8.9", "--size", "9000x9000"), 2, "sides of 16 to 8192 pixels, not 9000x9000"),
         ((SMALL, "--capability", "8.9", "--precision", "fp8"), 2, "unknown precision 'fp8'; known: fp32, fp16, int8"),
+        ((SMALL, "--capability", "8.9", "--colour", "pal"), 2, "'pal' is no colour; write rgb, or one of bt709, bt601"),
         ((SMALL, "--engine", "cuda"), 2, "unknown library 'cuda'; known: rtx, tensorrt"),
     ],
 )
@@ -101,7 +124,7 @@ def test_without_a_gpu_the_capability_must_be_said(rtx, engines, monkeypatch):
 def test_a_cache_that_cannot_be_written_is_an_error(rtx, engines, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("RTSR_CACHE", str(tmp_path / "file"))
-    status, _, error = engines("build", SMALL, "--capability", "8.9", "--size", "640x360")
+    status, _, error = engines("build", SMALL, "--capability", "8.9", "--size", "640x360", "--colour", "rgb")
     assert status == 1 and "engines cannot be kept in" in error and "set RTSR_CACHE" in error
 
 

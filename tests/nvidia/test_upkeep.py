@@ -10,7 +10,7 @@ import pytest
 from rtsr import resources
 from rtsr.nvidia import store, upkeep
 from rtsr.nvidia.cache import cached_plan
-from rtsr.nvidia.here import target_of
+from rtsr.nvidia.here import targets
 from rtsr.nvidia.planfile import Entry, entries, read_plan, write_plan
 from rtsr.nvidia.profile import Profile
 from rtsr.nvidia.recipe import Recipe, Target
@@ -143,6 +143,10 @@ with store.locked({entry.path.stem!r}):
 
 
 def test_targets_of_a_machine():
-    device = SimpleNamespace(capability=(12, 0), name="NVIDIA GeForce RTX 5080")
-    driver = SimpleNamespace(versions=lambda: SimpleNamespace(driver=(13, 1)))
-    assert target_of(device, driver) == Target("12.0", "NVIDIA GeForce RTX 5080", "13.1")
+    cards = [((8, 9), "NVIDIA GeForce RTX 4070"), ((12, 0), "NVIDIA GeForce RTX 5080")]
+    devices = tuple(SimpleNamespace(capability=capability, name=name) for capability, name in cards)
+    driver = SimpleNamespace(devices=lambda: devices, versions=lambda: SimpleNamespace(driver=(13, 1)))
+    assert targets(driver) == (
+        Target("8.9", "NVIDIA GeForce RTX 4070", "13.1"),
+        Target("12.0", "NVIDIA GeForce RTX 5080", "13.1"),
+    )
