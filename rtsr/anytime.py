@@ -6,7 +6,7 @@ Nothing here waits or owns a clock: the clock is handed in, and read before ever
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import lcm
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from rtsr.allocation import allocate
 from rtsr.budget import exit_costs
 from rtsr.card import Card
 from rtsr.deadline import CostModel
+from rtsr.errors import OutOfMemory
 from rtsr.judge import by_estimator, by_likeness
 from rtsr.regions import Grid, Rect, Region, join, window
 from rtsr.surface import Captured, Sized, Surface, Upscaled
@@ -40,8 +41,8 @@ class StagedEngine(Protocol):
 
     card: Card
 
-    def stage(self, k: int, features: tuple[Array, ...]) -> tuple[Array, ...]: ...
-    def head(self, k: int, features: tuple[Array, ...]) -> Array: ...
+    def stage(self, k: int, features: tuple[Any, ...]) -> tuple[Any, ...]: ...
+    def head(self, k: int, features: tuple[Any, ...]) -> Array: ...
     def estimate(self, patches: Array) -> Array: ...
 
 
@@ -106,6 +107,8 @@ class Refiner:
         self._macs = exit_costs(self.card)
         self._halos = [0, *(2 * -(-(exit.radius + MARGIN) // 2) for exit in self.card.exits)]
         self._last: _State | None = None
+        self._room = float("inf")
+        """Pixels of a window for which the engine has memory, as far as is known."""
 
     def within(self, frame: Sized, due_ns: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame`, as good as can be had until `due_ns`."""
@@ -190,11 +193,19 @@ class Refiner:
         regions.sort(key=lambda job: self._worth(state, *job))
         while regions:
             region, k = regions.pop()
-            ns = self._exit_ns(k, self._window(state.grid, region, k).area) if due_ns < float("inf") else 0.0
-            if region.rows * region.columns > 1 and ns > min(most_ns, due_ns - self.clock()):
+            area = self._window(state.grid, region, k).area
+            ns = self._exit_ns(k, area) if due_ns < float("inf") else 0.0
+            divisible = region.rows * region.columns > 1
+            if divisible and (ns > min(most_ns, due_ns - self.clock()) or area >= self._room):
                 regions += [(half, k) for half in reversed(region.halves())]
-            else:
+                continue
+            try:
                 self._refine(state, region, k, due_ns)
+            except OutOfMemory:
+                if not divisible:
+                    raise
+                self._room = area
+                regions.append((region, k))
         spent = state.spent
         spent.reused = int(kept.sum())
         spent.tiles += np.bincount(state.exits.ravel(), minlength=len(spent.tiles))
@@ -229,7 +240,7 @@ class Refiner:
         """Take `region` to the exit `target`, or as far as there is time."""
         rect, seen = state.grid.rect_of(region), self._window(state.grid, region, target)
         rows, columns = seen.pixels
-        features: tuple[Array, ...] = (np.ascontiguousarray(self._colours(state)[:, :, rows, columns]),)
+        features: tuple[Any, ...] = (np.ascontiguousarray(self._colours(state)[:, :, rows, columns]),)
         reached = 0
         while reached < target and self._in_time(reached + 1, seen.area, due_ns):
             reached += 1

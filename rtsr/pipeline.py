@@ -4,12 +4,14 @@ Queues between the threads are bounded (`rtsr.buffer`); the first error is raise
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from rtsr.buffer import buffered
 from rtsr.deadline import Late
@@ -29,7 +31,7 @@ from rtsr.source.live import LiveSource, PlayedSource, address, is_live
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
 from rtsr.spending import in_milliseconds
-from rtsr.upscaler import Upscaler
+from rtsr.upscaler import UnderWay, Upscaler
 
 DEPTH = 6
 """Frames and packets that may wait between two stages."""
@@ -63,7 +65,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
         _check_output(job, output)
         large, progress = video.resized(width, height), Progress(video.frames)
         reference = opened.enter_context(Reference(job.reference, large)) if job.reference else None
-        upscaler = upscaler or opened.enter_context(_open_upscaler(job, scale, tell))
+        upscaler = upscaler or opened.enter_context(_open_upscaler(job, scale, tell, (video.width, video.height)))
         delivery = _plan_delivery(job, upscaler, source, large, progress)
         sink = opened.enter_context(_open_sink(job, output, large, source))
         flow = _Flow(source, upscaler, delivery, reference, sink, progress, stop)
@@ -78,7 +80,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
             seconds=time.perf_counter() - began,
             cpu_seconds=time.process_time() - cpu_began,
             stages={stage: in_milliseconds(spent) for stage, spent in progress.seconds.items()},
-            notes=(*source.notes, *sink.notes),
+            notes=(*source.notes, *upscaler.notes, *sink.notes),
             spending=progress.spending.summary(delivery.deadline) if delivery else None,
             reference=reference.summary() if reference else None,
         )
@@ -125,13 +127,16 @@ def _open_source(job: Job, stop: Event) -> Source:
     return PyAVSource(job.source)
 
 
-def _open_upscaler(job: Job, scale: Fraction, tell: Tell | None) -> Upscaler | PacedUpscaler:
-    wish = {"model": job.model, "engine": job.engine, "provider": job.provider, "threads": job.threads, "tell": tell}
+def _open_upscaler(
+    job: Job, scale: Fraction, tell: Tell | None, size: tuple[int, int] | None = None
+) -> Upscaler | PacedUpscaler:
+    told: Any = {"tell": tell, "size": size}
+    wish = {"model": job.model, "engine": job.engine, "provider": job.provider, "threads": job.threads}
     if job.pace is None and job.live is None:
-        return Upscaler(scale, **wish)
+        return Upscaler(scale, **wish, **told)
     # With live input, every frame gets a time of its own.
     pace = job.pace or Pace(deadline=USUAL_DEADLINE)
-    return PacedUpscaler(scale, pace, **wish)
+    return PacedUpscaler(scale, pace, **wish, **told)
 
 
 def _plan_delivery(
@@ -198,6 +203,8 @@ class _Flow:
     progress: Progress
     stop: Event
     """Set when the run ends, so that a source that waits for its time, or for its sender, does not go on waiting."""
+    _submitting: deque[float] = field(default_factory=deque)
+    """Seconds that it took to submit each frame that is under way."""
 
     def run(self, watch: Callable[[Progress], None] | None) -> None:
         depth = DEPTH if self.delivery is None or self.delivery.live is None else LIVE_DEPTH
@@ -228,20 +235,46 @@ class _Flow:
 
     def _upscaled(self, items: Generator[Frame | Copied, None, None]) -> Generator[Frame | Copied, None, None]:
         with closing(items):
-            for item in items:
-                if isinstance(item, Copied):
-                    yield item
-                    continue
-                with _timed(self.progress, "upscale"):
-                    large = self._upscale(item)
-                if large is not None:
-                    yield large
+            if self.delivery is None:
+                yield from self._overlapped(items)
+            else:
+                yield from self._in_time(items, self.delivery)
 
-    def _upscale(self, frame: Frame) -> Frame | None:
-        if self.delivery is not None:
-            return self.delivery.make(frame)
+    def _in_time(
+        self, items: Generator[Frame | Copied, None, None], delivery: Delivery
+    ) -> Generator[Frame | Copied, None, None]:
+        for item in items:
+            if isinstance(item, Copied):
+                yield item
+                continue
+            with _timed(self.progress, "upscale"):
+                large = delivery.make(item)
+            if large is not None:
+                yield large
+
+    def _overlapped(self, items: Generator[Frame | Copied, None, None]) -> Generator[Frame | Copied, None, None]:
+        """All in the order in which they came, as many frames under way as the engine has lanes."""
         assert isinstance(self.upscaler, Upscaler)
-        return self.upscaler.frame(frame, self.sink.video.width, self.sink.video.height)
+        waiting: deque[UnderWay | Copied] = deque()
+        for item in items:
+            if isinstance(item, Frame):
+                began = time.perf_counter()
+                waiting.append(self.upscaler.submit(item, self.sink.video.width, self.sink.video.height))
+                self._submitting.append(time.perf_counter() - began)
+            else:
+                waiting.append(item)
+            while waiting and (isinstance(waiting[0], Copied) or len(self._submitting) >= self.upscaler.lanes):
+                yield self._collected(self.upscaler, waiting.popleft())
+        while waiting:
+            yield self._collected(self.upscaler, waiting.popleft())
+
+    def _collected(self, upscaler: Upscaler, item: UnderWay | Copied) -> Frame | Copied:
+        if isinstance(item, Copied):
+            return item
+        began = time.perf_counter()
+        large = upscaler.collect(item)
+        self.progress.seconds["upscale"].append(self._submitting.popleft() + time.perf_counter() - began)
+        return large
 
     def _encode(self, frame: Frame) -> None:
         if self.reference is not None:

@@ -1,21 +1,35 @@
 """Upscales pictures and frames with one engine: planes to RGB, pad, run, crop or reduce, back to planes."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.colour import from_rgb, to_rgb
+from rtsr.engine.base import PlaneEngine, Planes
 from rtsr.engine.choice import Means, Tell, runtime_of
 from rtsr.frame import Frame
 from rtsr.scale import as_scale
 
 DEFAULT_MODEL = "quicksrnet-small"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnderWay:
+    """A frame that an `Upscaler` has begun with."""
+
+    frame: Frame
+    width: int
+    height: int
+    planes: Planes | None = None
+    """Upscaled, where that is done."""
+    ticket: Any = None
+    """What the engine calls it, otherwise."""
 
 
 class Upscaler:
@@ -28,10 +42,11 @@ class Upscaler:
             large = upscale(image)
 
     `model` is a network's name, an architecture with or without a flavour (`quicksrnet-small-photo`), or the path
-    of a card (`mine/NAME.toml`) with its network beside it;
-    `engine` is `auto`, `onnx`, `bicubic`, `lanczos` or `fsr`; `provider` is what ONNX Runtime runs on, `cpu`, `cuda`,
-    `directml`, `coreml` or `openvino`, some with a device (`cuda:1`), and by default the best that is usable;
-    `threads` bounds ONNX Runtime's threads; `tell` is told what takes long before the first frame.
+    of a card (`mine/NAME.toml`) with its network beside it; `engine` is `auto`, `onnx`, `rtx` (TensorRT-RTX),
+    `tensorrt`, `bicubic`, `lanczos` or `fsr`; `provider` is what ONNX Runtime runs on, `cpu`, `cuda`, `directml`,
+    `coreml` or `openvino`, some with a device (`cuda:1`), and by default the best that is usable; `threads` bounds the
+    cores of what runs on the processor; `tell` is told, in a line, what takes long, such as building an engine;
+    `size`, width and height of what is to be upscaled, spares an engine for another size where it is known.
     One instance serves one thread at a time. Raises UsageError for what does not exist, CardError and
     EngineError for what cannot be loaded.
     """
@@ -45,9 +60,10 @@ class Upscaler:
         provider: str | None = None,
         threads: int | None = None,
         tell: Tell | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         self.scale = as_scale(scale)
-        self.engine = Means(engine, provider, threads).open_reaching(model, DEFAULT_MODEL, self.scale, tell)
+        self.engine = Means(engine, provider, threads).open_reaching(model, DEFAULT_MODEL, self.scale, tell, size)
         self.engine.__enter__()
 
     def __enter__(self) -> Self:
@@ -76,11 +92,43 @@ class Upscaler:
 
     def frame(self, frame: Frame, width: int, height: int) -> Frame:
         """Upscale a video frame to `width` x `height`, both even (see `target_size`)."""
-        large = self._upscale(to_rgb(frame.y, frame.u, frame.v, frame.colour))
+        return self.collect(self.submit(frame, width, height))
+
+    @property
+    def lanes(self) -> int:
+        """Frames that are worth having under way with `submit`: 1 where the engine takes one after the other."""
+        engine = self._plane_engine()
+        return 1 if engine is None else engine.lanes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What did not go as it should, such as memory that is short, in lines for people."""
+        return tuple(getattr(self.engine, "notes", ()))
+
+    def submit(self, frame: Frame, width: int, height: int) -> UnderWay:
+        """Start on a frame, whose planes may be changed as soon as this returns; arguments as for `frame`."""
+        planes, engine = (frame.y, frame.u, frame.v), self._plane_engine()
+        if engine is not None:
+            return UnderWay(frame, width, height, ticket=engine.submit(planes, frame.colour))
+        large = self._upscale(to_rgb(*planes, frame.colour))
         even = large[:, : large.shape[1] // 2 * 2, : large.shape[2] // 2 * 2]
+        return UnderWay(frame, width, height, from_rgb(even, replace(frame.colour, chroma_left=True)))
+
+    def collect(self, under_way: UnderWay) -> Frame:
+        """The upscaled frame, waited for; frames are collected in the order in which they were submitted."""
+        planes, frame = under_way.planes, under_way.frame
+        if planes is None:
+            assert isinstance(self.engine, PlaneEngine)
+            planes = self.engine.collect(under_way.ticket)
         # What is written is sited as every player assumes it to be; a file cannot always say otherwise.
         colour = replace(frame.colour, chroma_left=True)
-        return fitted(replace(frame, colour=colour), from_rgb(even, colour), width, height)
+        return fitted(replace(frame, colour=colour), planes, under_way.width, under_way.height)
+
+    def _plane_engine(self) -> PlaneEngine | None:
+        """The engine, where it takes frames as they are, and one run of it reaches the scale."""
+        engine = self.engine
+        reaches = engine.card.scale >= self.scale
+        return engine if isinstance(engine, PlaneEngine) and reaches else None
 
     def _upscale(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
         """Planar RGB (1, 3, H, W) to (3, H', W'), by the engine's scale or, where that is too small, a power of it."""

@@ -12,12 +12,15 @@ from rich.table import Table
 
 from rtsr.cli.app import app
 from rtsr.cli.options import parse_size
-from rtsr.errors import EngineError, RtsrError, SinkError, UsageError
+from rtsr.errors import EngineError, SinkError, UsageError
+from rtsr.frame import KR_KB, Colour
 from rtsr.resources import Network, find_networks
 
 engines_app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True)
 app.add_typer(engines_app, name="engines", help="Engines for NVIDIA GPUs: build ahead of time, list, check, clean.")
 
+USUAL = ("rgb", "bt709", "bt601")
+"""Forms that engines are built in unless said otherwise: pictures, and what almost all videos are."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -59,6 +62,13 @@ def build_command(
         list[str] | None, typer.Option(help="Frames to build for, and all smaller ones. Repeatable. Default: 1280x720.")
     ] = None,
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp16",
+    colour: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What goes in: rgb, or planes of video as bt709, bt601, bt2020, with :full and :centre behind it. "
+            "Repeatable. Default: rgb, bt709, bt601; networks with several exits take rgb only."
+        ),
+    ] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build anew what is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -74,14 +84,17 @@ def build_command(
 
     networks = {network.card.name: network for model in models for network in find_networks(model)}
     sizes = [parse_size(text) for text in size or ["1280x720"]]
-    recipes = list(dict.fromkeys(Recipe(Profile.holding(*one), precision) for one in sizes))
+    profiles = list(dict.fromkeys(Profile.holding(*one) for one in sizes))
+    colours = list(dict.fromkeys(_colour(text) for text in colour or USUAL))
     library = load_library(engine)
     targets = _targets(library, capability)
     done = []
     for network in networks.values():
         for target in targets:
-            for recipe in recipes:
-                done.append(_build(library, network, recipe, target, rebuild))
+            for profile in profiles:
+                forms = [None] if network.card.exits else colours
+                recipes = [Recipe(profile, precision, form, network.card) for form in forms]
+                done.append(_build(library, network, recipes, target, rebuild))
                 if not as_json:
                     print(_line(done[-1]))
     if as_json:
@@ -123,10 +136,11 @@ def check_command(as_json: AsJson = False) -> None:
 
     Example: `rtsr engines check`
     """
+    from rtsr.nvidia.here import targets_if_any
     from rtsr.nvidia.planfile import entries
     from rtsr.nvidia.upkeep import examine
 
-    here = _here()
+    here = targets_if_any()
     verdicts = [(entry, examine(entry, here)) for entry in entries()]
     if as_json:
         print(json.dumps([{**_as_dict(e), "state": v.state, "reason": v.reason} for e, v in verdicts], indent=2))
@@ -148,10 +162,11 @@ def clean_command(
 
     Example: `rtsr engines clean --stale`
     """
+    from rtsr.nvidia.here import targets_if_any
     from rtsr.nvidia.store import cache_folder
     from rtsr.nvidia.upkeep import clean, examine
 
-    here = _here()
+    here = targets_if_any()
     try:
         count, size = clean((lambda entry: examine(entry, here).state == "stale") if stale else None)
     except OSError as cause:
@@ -162,53 +177,64 @@ def clean_command(
         print(f"{count} files removed, {size / 1e6:.1f} MB, from {cache_folder()}")
 
 
-def _build(library: Any, network: Network, recipe: Any, target: Any, rebuild: bool) -> Built:
+def _build(library: Any, network: Network, recipes: list[Any], target: Any, rebuild: bool) -> Built:
     """Put all engines of `network` into the cache; raises EngineError where that cannot be."""
     from rtsr.nvidia.cache import cached_plan, plan_path
     from rtsr.nvidia.planfile import read_plan
     from rtsr.resources import parts
 
-    built, seconds, size, notes = 0, 0.0, 0, list[str]()
-    for name, path in parts(network).items():
-        before = len(notes)
-        size += len(cached_plan(library, path, recipe, target, name=name, note=notes.append, rebuild=rebuild))
-        kept = plan_path(library, path, recipe, target)
-        if not kept.is_file():
-            raise EngineError(notes[-1] if notes else f"the engine was not kept in {kept.parent}")
-        if len(notes) > before:
+    built, seconds, size = 0, 0.0, 0
+    wanted = [(recipe, name, path) for recipe in recipes for name, path in parts(network).items()]
+    for recipe, name, path in wanted:
+        notes: list[str] = []
+        size += len(
+            cached_plan(library, path, recipe, target, name=name, note=notes.append, rebuild=rebuild, must_keep=True)
+        )
+        if notes:
             built += 1
-            seconds += read_plan(kept)[0].seconds
-    profile = recipe.profile.describe()
-    count = len(parts(network))
-    return Built(network.card.name, target.capability, recipe.precision, profile, count, built, round(seconds, 2), size)
+            seconds += read_plan(plan_path(library, path, recipe, target))[0].seconds
+    return Built(
+        name=network.card.name,
+        capability=target.capability,
+        precision=recipes[0].precision,
+        sizes=recipes[0].profile.describe(),
+        engines=len(wanted),
+        built=built,
+        seconds=round(seconds, 2),
+        bytes=size,
+    )
+
+
+def _colour(text: str) -> Colour | None:
+    """`rgb`, or a colour from `bt709:full:centre`; raises UsageError."""
+    matrix, *more = text.lower().split(":")
+    if text.lower() == "rgb":
+        return None
+    if matrix not in KR_KB or not set(more) <= {"full", "limited", "left", "centre"}:
+        raise UsageError(f"{text!r} is no colour; write rgb, or one of {', '.join(KR_KB)}, e.g. bt709 or bt709:full")
+    return Colour(matrix, full_range="full" in more, chroma_left="centre" not in more)
 
 
 def _targets(library: Any, capabilities: list[str] | None) -> list[Any]:
-    """What to build for: as said, or the GPUs here."""
+    """What to build for: as said, or the GPUs here; raises UsageError and EngineError."""
+    from rtsr.nvidia.here import targets as find
     from rtsr.nvidia.recipe import Target
 
     if not capabilities:
-        from rtsr.nvidia.opening import find
-
-        return [find(library.kind).target]
+        try:
+            found = find()
+        except EngineError as cause:
+            ahead = "; or say which GPUs to build for, e.g. --capability 8.9" if library.capabilities else ""
+            raise EngineError(f"{cause}{ahead}") from cause
+        if not library.capabilities:
+            return [found[0]]  # It builds for the GPU that it runs on.
+        capabilities = [target.capability for target in found]
     if not library.capabilities:
         raise UsageError(f"{library.name} builds for the GPU at hand only; leave out --capability, or use --engine rtx")
     targets = [Target(capability) for capability in dict.fromkeys(capabilities)]
     for target in targets:
         library.check_capability(target.capability)
     return targets
-
-
-def _here() -> tuple[Any, ...]:
-    """The GPUs here; none where there is none."""
-    from rtsr.nvidia.cuda import CudaDriver
-    from rtsr.nvidia.opening import target_of
-
-    try:
-        driver = CudaDriver()
-        return tuple(target_of(driver, device) for device in driver.devices())
-    except RtsrError:
-        return ()
 
 
 def _line(done: Built) -> str:

@@ -1,11 +1,18 @@
 """The boundary between rtsr and whatever computes pixels."""
 
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.card import Card
+from rtsr.frame import Colour
+
+Features = tuple[Any, ...]
+"""What a stage hands on: arrays, or what stands for them where an engine keeps them elsewhere. For stages and heads of
+the same engine only; given back when nobody holds them."""
+Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+"""Luma (H, W), Cb and Cr (ceil(H / 2), ceil(W / 2)), 8-bit."""
 
 
 class Engine(Protocol):
@@ -31,11 +38,11 @@ class MultiExitEngine(Engine, Protocol):
     Stages and exits are counted from 1; exit 0, bicubic interpolation, is no part of the network.
     """
 
-    def stage(self, k: int, features: tuple[NDArray[np.float32], ...]) -> tuple[NDArray[np.float32], ...]:
+    def stage(self, k: int, features: Features) -> Features:
         """Features of stage `k` from those of the stage before, or from (tiles,) where `k` is 1."""
         ...
 
-    def head(self, k: int, features: tuple[NDArray[np.float32], ...]) -> NDArray[np.float32]:
+    def head(self, k: int, features: Features) -> NDArray[np.float32]:
         """What exit `k` makes of the features of stage `k`: (N, 3, H * scale, W * scale) in [0, 1]."""
         ...
 
@@ -47,5 +54,27 @@ class MultiExitEngine(Engine, Protocol):
         """What each exit, bicubic first, is thought to reach on patches (N, 3, side, side): (N, exits + 1).
 
         The side is `card.estimator.patch`; whether the highest or the lowest is best, `card.estimator.sign`.
+        """
+        ...
+
+
+@runtime_checkable
+class PlaneEngine(Protocol):
+    """An engine that takes the planes of frames as they are, several frames under way at a time."""
+
+    @property
+    def lanes(self) -> int:
+        """How many; with more, `submit` waits."""
+        ...
+
+    def submit(self, planes: Planes, colour: Colour) -> Any:
+        """Start on a frame; what is returned stands for it, and the planes may be changed."""
+        ...
+
+    def collect(self, frame: Any) -> Planes:
+        """The frame that `submit` returned, upscaled by the card's scale, a last part of a pixel counted as one.
+
+        Sides are even, an odd last pixel is left out; chroma is sited on the left. Waits. Raises EngineError where
+        the run failed.
         """
         ...

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rtsr.errors import EngineError, UsageError
+from rtsr.errors import EngineError
 from rtsr.nvidia.library import Library
 from rtsr.nvidia.profile import Profile
 
 HALVED = ("u", "v")
-"""Inputs that are half as wide and high as the frame: the chroma planes."""
+"""Inputs that are half as wide and high as the frame: the chroma planes, rounded up."""
 TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "UINT8": "uint8", "INT32": "int32", "INT64": "int64"}
 """numpy's names of the libraries' types."""
 
@@ -82,10 +82,12 @@ def build(
         config = parsed.builder.create_builder_config()
         config.clear_flag(library.module.BuilderFlag.TF32)
         _add_profile(library, parsed, config, profile)
-        if capabilities:
-            config.num_compute_capabilities = len(capabilities)
-            for place, capability in enumerate(capabilities):
-                config.set_compute_capability(_member(library, capability), place)
+        if library.capabilities:  # Left alone, TensorRT-RTX builds for all GPUs that it knows.
+            kinds = library.module.ComputeCapability
+            wanted = [getattr(kinds, "SM" + capability.replace(".", "")) for capability in capabilities]
+            config.num_compute_capabilities = max(len(wanted), 1)
+            for place, kind in enumerate(wanted or [kinds.CURRENT]):
+                config.set_compute_capability(kind, place)
         times = None
         if library.has_timing_cache:
             times = config.create_timing_cache(timing_cache)
@@ -100,7 +102,10 @@ def build(
 def _parse(library: Library, model: bytes) -> Parsed:
     module = library.module
     library.said.clear()
-    builder = module.Builder(library.logger)
+    try:
+        builder = module.Builder(library.logger)
+    except TypeError as cause:  # what a null pointer becomes: TensorRT makes no builder without a GPU
+        raise EngineError(_why(library, ())) from cause
     network = builder.create_network(_flags(module))
     parser = module.OnnxParser(network, library.logger)
     if not parser.parse(model):
@@ -146,19 +151,15 @@ def _shapes(name: str, shape: tuple[int, ...], profile: Profile) -> list[tuple[i
     if len(shape) != 4:
         raise EngineError(f"the model's input {name} has {len(shape)} dimensions, not batch, channels, height, width")
     part = 2 if name in HALVED else 1
-    if any(side % part for size in (profile.smallest, profile.usual, profile.largest) for side in size):
-        raise UsageError(f"frames of video have even sides, not {profile.describe()}")
     patches = profile.batch
     if shape[2] > 0 and shape[3] > 0:  # what judges patches gets all of a frame at once
         patches *= profile.patches(shape[3], shape[2])
     batches = (1, patches if shape[2] > 0 else 1, patches)
     sizes = (profile.smallest, profile.usual, profile.largest)
-    free = [(n, shape[1], height // part, width // part) for n, (width, height) in zip(batches, sizes, strict=True)]
+    free = [
+        (n, shape[1], -(-height // part), -(-width // part)) for n, (width, height) in zip(batches, sizes, strict=True)
+    ]
     return [tuple(own if own > 0 else side for own, side in zip(shape, one, strict=True)) for one in free]
-
-
-def _member(library: Library, capability: str) -> Any:
-    return getattr(library.module.ComputeCapability, "SM" + capability.replace(".", ""))
 
 
 def _tensor(end: Any, output: bool) -> Tensor:
@@ -173,7 +174,7 @@ def _last(library: Library) -> str:
 def _why(library: Library, capabilities: tuple[str, ...]) -> str:
     """Why a build failed, from what the library said."""
     first = library.said[0] if library.said else "no reason given"
-    if not capabilities and any("cudaError" in line or "CUDA" in line for line in library.said):
+    if not capabilities and any("cuda" in line.lower() for line in library.said):
         ahead = "; or say what GPU to build for, e.g. --capability 8.9" if library.capabilities else ""
         return f"{library.name} finds no usable GPU ({first}); install or update the NVIDIA driver{ahead}"
     return f"{library.name} {library.version} cannot build the engine: {first}"

@@ -32,16 +32,18 @@ def cached_plan(
     name: str = "",
     note: Note = silent,
     rebuild: bool = False,
+    must_keep: bool = False,
 ) -> bytes:
     """The plan of the ONNX file `network` for `target`: out of the cache, or built and put there.
 
     `name` stands for the network in what `note` is told: that an engine is built, why the one that was there is of no
-    use, or that the cache is not, which is no error. `rebuild`: build even so, e.g. because what is there did not
-    load. Safe in several threads and processes at once: one builds, the others wait. Raises EngineError where the
-    network cannot be read, where `build` does, and where the runtime refuses what building again would not change.
+    use, or that the cache is not, which is an error only with `must_keep`. `rebuild`: build even so, e.g. because what
+    is there did not load. Safe in several threads and processes at once: one builds, the others wait. Raises
+    EngineError where the network cannot be read, where `build` does, and where the runtime refuses what building again
+    would not change.
     """
     facts = facts_of(library, network, recipe, target)
-    wanted = _Wanted(library, network, recipe, target, facts, name or network.stem, note)
+    wanted = _Wanted(library, network, recipe, target, facts, name or network.stem, note, must_keep)
     plan = None if rebuild else wanted.stored()
     if plan is not None:
         return plan
@@ -65,7 +67,7 @@ def ready(network: Path, recipe: Recipe) -> bytes:
     from rtsr.nvidia.dense import convolved
     from rtsr.nvidia.graph import prepare
 
-    return convolved(prepare(network, recipe.precision))
+    return convolved(prepare(network, recipe.precision, recipe.colour, recipe.card))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class _Wanted:
     facts: Facts
     name: str
     note: Note
+    must_keep: bool
 
     def stored(self, note: Note | None = None) -> bytes | None:
         """The plan in the cache, where it is of use."""
@@ -121,10 +124,10 @@ class _Wanted:
         return plan
 
     def cannot_keep(self, cause: OSError) -> None:
-        self.note(
-            f"engines cannot be kept in {store.cache_folder()} ({cause.strerror or cause}), and will be built "
-            "again at the next start; set RTSR_CACHE to another folder"
-        )
+        folder, reason = store.cache_folder(), cause.strerror or cause
+        if self.must_keep:
+            raise EngineError(f"engines cannot be kept in {folder} ({reason}); set RTSR_CACHE to another folder")
+        self.note(f"engines cannot be kept in {folder} ({reason}): built anew at each start; set RTSR_CACHE")
 
 
 def _path(facts: Facts) -> Path:

@@ -14,8 +14,9 @@ from rtsr.errors import EngineError, MissingDependency, OutOfMemory, need
 
 NON_BLOCKING = 1
 """`cudaStreamNonBlocking`: the stream does not wait for the default stream."""
-NO_TIMING = 2
-"""`cudaEventDisableTiming`: the event only orders."""
+PLAIN = 1 | 2
+"""`cudaEventBlockingSync`: who waits for the event sleeps, as decoding and encoding want the cores;
+`cudaEventDisableTiming`: it only orders."""
 INSTEAD = "or leave it to the processor: --engine onnx"
 OLDEST = (7, 5)
 """Compute capability of Turing, the first that TensorRT 10 and TensorRT-RTX know."""
@@ -28,11 +29,13 @@ class OutOfGpuMemory(OutOfMemory):
 
     def __init__(self, wanted: int, free: int, total: int, what: str = "") -> None:
         self.wanted, self.free, self.total = wanted, free, total
-        asked = f"asked for {in_mib(wanted)}, with" if wanted else "with"
-        super().__init__(
-            f"out of GPU memory{what}: {asked} {in_mib(free)} of {in_mib(total)} free; "
-            f"close other programs that use the GPU, {INSTEAD}"
-        )
+        super().__init__(f"out of GPU memory{what}: {self.figures}; close other programs that use the GPU, {INSTEAD}")
+
+    @property
+    def figures(self) -> str:
+        """What was asked for and what there is, in words."""
+        asked = f"asked for {in_mib(self.wanted)}, with" if self.wanted else "with"
+        return f"{asked} {in_mib(self.free)} of {in_mib(self.total)} free"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +221,7 @@ class CudaDriver:
         self._call("cudaStreamSynchronize", stream)
 
     def create_event(self) -> int:
-        return int(self._call("cudaEventCreateWithFlags", NO_TIMING))
+        return int(self._call("cudaEventCreateWithFlags", PLAIN))
 
     def destroy_event(self, event: int) -> None:
         self._call("cudaEventDestroy", event)

@@ -33,8 +33,8 @@ Arrays = tuple[NDArray, ...]
 class Ticket:
     """A frame under way, to be collected; then its results, or the error that it ended with."""
 
-    def __init__(self) -> None:
-        self.results: Arrays | None = None
+    def __init__(self, results: Arrays | None = None) -> None:
+        self.results = results
         self.error: EngineError | None = None
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rtsr.errors import EngineError, MissingDependency
 from rtsr.nvidia.cuda import CudaDriver, Device, Driver, gpu
+from rtsr.nvidia.here import target_of
 from rtsr.nvidia.library import Library, installed, load_library
 from rtsr.nvidia.presence import driver_version
 from rtsr.nvidia.recipe import Target
@@ -24,12 +25,7 @@ class Ready:
     @property
     def target(self) -> Target:
         """What engines are built for."""
-        return target_of(self.driver, self.device)
-
-
-def target_of(driver: Driver, device: Device) -> Target:
-    """The GPU, as the cache of engines knows it."""
-    return Target("{}.{}".format(*device.capability), device.name, "{}.{}".format(*driver.versions().driver))
+        return target_of(self.device, self.driver)
 
 
 def find(kind: str) -> Ready:

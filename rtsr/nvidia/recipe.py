@@ -3,19 +3,20 @@
 import dataclasses
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
+from rtsr.card import Card
 from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Colour
 from rtsr.nvidia.library import Library
 from rtsr.nvidia.profile import Profile
 
 PRECISIONS = ("fp32", "fp16", "int8")
-MAKERS = ("build.py", "dense.py", "graph.py", "planes.py", "precision.py", "profile.py")
+MAKERS = ("build.py", "dense.py", "graph.py", "planes.py", "precision.py", "profile.py", "weights.py")
 """The files of this package that decide what is in a plan; those that are there count."""
 
 
@@ -27,6 +28,8 @@ class Recipe:
     precision: str = "fp16"
     colour: Colour | None = None
     """Given: planes in, planes out, in this colour; None: RGB in, RGB out."""
+    card: Card | None = field(default=None, compare=False)
+    """The network's; needed for planes where its values or sides are not as those of shipped networks."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -99,7 +102,7 @@ def facts_of(library: Library, network: Path, recipe: Recipe, target: Target) ->
     return Facts(
         network=digest,
         precision=recipe.precision,
-        colour=describe_colour(recipe.colour),
+        colour=_ends(recipe),
         smallest=profile.smallest,
         usual=profile.usual,
         largest=profile.largest,
@@ -112,6 +115,14 @@ def facts_of(library: Library, network: Path, recipe: Recipe, target: Target) ->
         system=f"{platform.system()} {platform.machine()}" if bound else "",
         rtsr=maker(),
     )
+
+
+def _ends(recipe: Recipe) -> str:
+    """The colour, and what else goes into a network that takes planes."""
+    said, card = describe_colour(recipe.colour), recipe.card
+    if not said or card is None or (card.value_max, card.size_multiple) == (1, card.scale.denominator):
+        return said
+    return f"{said}, white {card.value_max:g}, sides in {card.size_multiple}"
 
 
 def describe_colour(colour: Colour | None) -> str:

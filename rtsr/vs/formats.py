@@ -20,6 +20,8 @@ from rtsr.vs.binding import vs
 SMALLEST = 16
 """Pixels that a side has at least; networks look about that far."""
 UNSPECIFIED = 2
+MPV_MATRIX = "_ColorSpace"
+"""What mpv calls `_Matrix`; same code points."""
 HD_LINES = 720
 """Untagged YCbCr of at least so many lines is BT.709, else BT.601, as in `rtsr.source.pyav`."""
 ROWS = ("centre", "top", "bottom")
@@ -138,7 +140,7 @@ def coding_of(form: vs.VideoFormat, props: Mapping[str, object], height: int) ->
         return Rgb(
             "uint8" if form.sample_type == vs.INTEGER else "float32" if form.bits_per_sample == 32 else "float16"
         )
-    code = _whole(props, "_Matrix", UNSPECIFIED)
+    code = _whole(props, "_Matrix", _whole(props, MPV_MATRIX, UNSPECIFIED))
     if code == UNSPECIFIED:
         matrix = "bt709" if height >= HD_LINES else "bt601"
     elif code in MATRICES:

@@ -67,7 +67,7 @@ def test_table(rtsr, dataset):
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["--engine", "magic"], 2, "unknown engine 'magic'; known: auto, onnx, bicubic, lanczos, fsr"),
+        (["--engine", "magic"], 2, "unknown engine 'magic'; known: auto, onnx, rtx, tensorrt, bicubic, lanczos, fsr"),
         (["--engine", "fsr", "--model", "x"], 2, "fsr runs no network"),
         ([], 2, "--model is missing"),
         (["--model", "nothing"], 2, "unknown model 'nothing'; known: "),

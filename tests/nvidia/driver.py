@@ -238,7 +238,7 @@ class FakeDriver:
         self._queue(stream, Op("graph", run, blocks, owner=ops[0].owner if ops else None, graph=graph))
 
     def destroy_graph(self, graph: int) -> None:
-        if any(op.graph == graph for op in self._pending()) and not self.dead:
+        if any(op.graph == graph for op in self.pending()) and not self.dead:
             raise Misuse("a graph destroyed while it is launched")
         del self._graphs[graph]
         self._enter("destroy_graph")
@@ -271,9 +271,13 @@ class FakeDriver:
         """Memory of the GPU, for the network that runs."""
         return self.block("device", address).view(address, size)
 
+    def pending(self) -> list[Op]:
+        """Work that is queued."""
+        return [op for queue in self._streams.values() for op in queue]
+
     def in_use(self, owner: object) -> bool:
         """Whether work of `owner` is queued."""
-        return any(op.owner is owner for op in self._pending())
+        return any(op.owner is owner for op in self.pending())
 
     def check_clean(self) -> None:
         """Raise Misuse unless everything was given back."""
@@ -333,7 +337,7 @@ class FakeDriver:
         return block
 
     def _check_unused(self, block: Block) -> None:
-        if not self.dead and any(block in op.blocks for op in self._pending()):
+        if not self.dead and any(block in op.blocks for op in self.pending()):
             raise Misuse(f"{block.kind} memory freed while work that uses it is queued")
 
     def _bury(self, block: Block) -> None:
@@ -363,9 +367,6 @@ class FakeDriver:
             self._capture.ops.append(op)
         else:
             queue.append(op)
-
-    def _pending(self) -> Iterable[Op]:
-        return [op for queue in self._streams.values() for op in queue]
 
     def _enter(self, call: str, captured: bool = True) -> None:
         """What every call does first; `captured`: whether it is allowed while its thread captures."""

@@ -9,15 +9,17 @@ import json
 from collections.abc import Callable
 from enum import Enum
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.engine.fake import FakeEngine
 from tests.nvidia.driver import FakeDriver, Misuse
 
 Arrays = list[NDArray]
+RADIUS = 4
+"""How far the "wide" networks look."""
 OWN = {"compiled", "value", "name"}
 """Names here that are no part of TensorRT's."""
 STEP = np.float16(1 / 64)
@@ -70,7 +72,7 @@ class FakeTensorRT:
         """The context of this number, from 1, finds no memory."""
         self.fail_enqueue: int | None = None
         """The run of this number, from 1, is refused."""
-        self.contexts = self.enqueues = self.compilations = 0
+        self.contexts = self.enqueues = self.compilations = self.shapings = 0
 
     def Runtime(self, log: list[str]) -> "Runtime":
         return Runtime(self, log)
@@ -106,7 +108,7 @@ class Engine:
 
     def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
         _, channels, part = self.inputs[name]
-        least, most = (int(self.facts[side] * part) for side in ("least", "most"))
+        least, most = (ceil(self.facts[side] * part) for side in ("least", "most"))
         return [(1, channels, least, least), (1, channels, most, most), (self.facts["batch"], channels, most, most)]
 
     def create_execution_context(self, how: Any) -> "Context | None":
@@ -187,6 +189,7 @@ class Context:
         if not all(a <= n <= b for a, n, b in zip(least, shape, most, strict=True)):
             self._say(f"IExecutionContext::setInputShape: {shape} is not in the profile")
             return False
+        self.engine.module.shapings += 1
         self._shapes[name] = tuple(shape)
         self._prepared = False
         return True
@@ -194,13 +197,17 @@ class Context:
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         if name in self._shapes:
             return self._shapes[name]
-        first, (_, _, own) = next(iter(self.engine.inputs)), next(iter(self.engine.inputs.values()))
-        n, _, height, width = self._shapes[first]
+        n, _, height, width = self._shapes[next(iter(self.engine.inputs))]
         _, channels, part = self.engine.outputs[name]
         if not part:
             return (n, channels)
-        times = (self.engine.scale if name.startswith("up") or name.endswith("_up") else 1) * part / own
-        return (n, channels, int(height * times), int(width * times))
+        if name.startswith("next"):
+            return (n, channels, height, width)
+        return (
+            n,
+            channels,
+            *(int(side * part) for side in _sides(self.engine.inputs, (height, width), self.engine.scale)),
+        )
 
     def update_device_memory_size_for_shapes(self) -> int:
         n, _, height, width = self._shapes[next(iter(self.engine.inputs))]
@@ -259,9 +266,40 @@ def _array(driver: FakeDriver, address: int, shape: tuple[int, ...], dtype: type
     return driver.bytes_at(address, size).view(dtype).reshape(shape)
 
 
+def _sides(inputs: "Ends", sides: tuple[int, int], scale: Fraction) -> list[int]:
+    """Of the upscaled picture; even, where it has chroma."""
+    large = [ceil(side * scale) for side in sides]
+    return [side // 2 * 2 for side in large] if "y" in inputs else large
+
+
 def _larger(arrays: Arrays, scale: Fraction) -> Arrays:
-    """Every pixel repeated."""
-    return [FakeEngine(scale).infer(array) for array in arrays]
+    """Every pixel repeated; a last part of a pixel counts as one, with chroma an odd last pixel is left out."""
+    sides = [ceil(side * scale) for side in arrays[0].shape[2:]]
+    if len(arrays) == 1:
+        return [_repeated(arrays[0], sides, scale)]
+    even = [side // 2 * 2 for side in sides]
+    return [_repeated(array, [side // (2 if i else 1) for side in even], scale) for i, array in enumerate(arrays)]
+
+
+def _repeated(array: NDArray, sides: list[int], scale: Fraction) -> NDArray:
+    rows, columns = (
+        np.minimum((2 * np.arange(side) + 1) * scale.denominator // (2 * scale.numerator), most - 1)
+        for side, most in zip(sides, array.shape[2:], strict=True)
+    )
+    return array[:, :, rows[:, None], columns]
+
+
+def _wide(arrays: Arrays, scale: Fraction) -> Arrays:
+    """Every pixel repeated, after it was mixed with those `RADIUS` away."""
+    return _larger([_mixed(array, RADIUS // 2 if i else RADIUS) for i, array in enumerate(arrays)], scale)
+
+
+def _mixed(array: NDArray, radius: int) -> NDArray:
+    padded = np.pad(array, ((0, 0), (0, 0), (radius, radius), (radius, radius)), mode="edge").astype(np.float64)
+    corners = (
+        padded[:, :, y : y + array.shape[2], x : x + array.shape[3]] for y in (0, 2 * radius) for x in (0, 2 * radius)
+    )
+    return (sum(corners) / 4).astype(array.dtype)
 
 
 def _first(arrays: Arrays, scale: Fraction) -> Arrays:
@@ -293,13 +331,17 @@ def _estimates(arrays: Arrays, scale: Fraction) -> Arrays:
 
 Kind = tuple[DataType, int, float]
 """Type, channels, and sides against the picture's; 0: no picture."""
+Ends = dict[str, Kind]
 IMAGE, LARGE = {"image": (DataType.FLOAT, 3, 1)}, {"upscaled": (DataType.FLOAT, 3, 1)}
 FEATURES = {f"features_{i}": (DataType.HALF, 3, 1) for i in range(2)}
 NEXT = {f"next_{i}": (DataType.HALF, 3, 1) for i in range(2)}
 PLANES = {"y": (DataType.UINT8, 1, 1), "u": (DataType.UINT8, 1, 0.5), "v": (DataType.UINT8, 1, 0.5)}
-KINDS: dict[str, tuple[dict[str, Kind], dict[str, Kind], Callable[[Arrays, Fraction], Arrays]]] = {
+LARGE_PLANES = {f"{name}_up": kind for name, kind in PLANES.items()}
+KINDS: dict[str, tuple[Ends, Ends, Callable[[Arrays, Fraction], Arrays]]] = {
     "network": (IMAGE, LARGE, _larger),
-    "planes": (PLANES, {f"{name}_up": kind for name, kind in PLANES.items()}, _larger),
+    "wide": (IMAGE, LARGE, _wide),
+    "planes": (PLANES, LARGE_PLANES, _larger),
+    "wide planes": (PLANES, LARGE_PLANES, _wide),
     "odd": (IMAGE, {"upscaled": (DataType.BOOL, 3, 1)}, _larger),
     "stage1": (IMAGE, NEXT, _first),
     "stage2": (FEATURES, NEXT, _second),

@@ -3,14 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from rtsr import resources
-from rtsr.errors import EngineError, UsageError
+from rtsr.errors import EngineError
+from rtsr.frame import KR_KB, Colour
 from rtsr.nvidia.build import Tensor, build, tensors
 from rtsr.nvidia.cache import ready
 from rtsr.nvidia.graph import PRECISIONS
@@ -21,6 +22,7 @@ from rtsr.nvidia.validity import judge
 CAPABILITIES = ("7.5", "8.6", "8.9", "12.0")
 PROFILE = Profile.holding(1280, 720)
 SHIPPED = {name: path for network in resources.networks().values() for name, path in resources.parts(network).items()}
+WHOLE = [network for network in resources.networks().values() if not network.card.exits]
 SMALL = "quicksrnet-small-x2-capture"
 KINDS = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.UINT8: "uint8"}
 
@@ -93,17 +95,23 @@ def test_small_large_and_batched(rtx, profile):
     assert build(rtx, SHIPPED[SMALL].read_bytes(), profile, ("8.9",))[0]
 
 
-def test_fixed_sizes_and_planes_get_shapes_that_fit(rtx):
-    planes = [("y", TensorProto.FLOAT, ["n", 1, "h", "w"]), ("u", TensorProto.FLOAT, ["n", 1, "h2", "w2"])]
-    scales = numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")
-    nodes = [
-        helper.make_node("Resize", ["u", "", "scales"], ["large"], mode="nearest"),
-        helper.make_node("Add", ["y", "large"], ["upscaled"]),
-    ]
-    content = model(*nodes, inputs=planes, values=[scales])
-    assert build(rtx, content, PROFILE, ("8.9",))[0]
-    with pytest.raises(UsageError, match="frames of video have even sides"):
-        build(rtx, content, replace(PROFILE, smallest=(17, 16)), ("8.9",))
+@pytest.mark.parametrize("network", WHOLE, ids=lambda network: network.card.name)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_whole_network_builds_with_planes_at_its_ends(rtx, network, precision):
+    content = ready(network.path, Recipe(PROFILE, precision, Colour("bt709"), network.card))
+    ends = tensors(rtx, content)
+    assert {end.name for end in ends if not end.output} == {"y", "u", "v"}
+    assert {end.name for end in ends if end.output} == {"y_up", "u_up", "v_up"}
+    assert all((end.dtype, end.shape) == ("uint8", (-1, 1, -1, -1)) for end in ends)
+    assert len(build(rtx, content, PROFILE, CAPABILITIES)[0]) > 100_000
+
+
+@pytest.mark.parametrize("matrix", KR_KB)
+@pytest.mark.parametrize("full", [False, True])
+def test_every_colour_builds(rtx, matrix, full):
+    colour = Colour(matrix, full_range=full, chroma_left=not full)
+    content = ready(WHOLE[0].path, Recipe(PROFILE, "fp16", colour, WHOLE[0].card))
+    assert build(rtx, content, Profile.for_frames(641, 361), ("8.9",))[0]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +154,31 @@ def test_other_dimensions(rtx):
 def test_gpus_that_are_not_supported(rtx):
     with pytest.raises(EngineError, match=r"compute capability 9\.0; it supports 7\.5"):
         build(rtx, SHIPPED[SMALL].read_bytes(), PROFILE, ("8.9", "9.0"))
+
+
+def test_no_gpu_where_one_is_needed(rtx):
+    try:
+        plan, _ = build(rtx, SHIPPED[SMALL].read_bytes(), PROFILE)
+    except EngineError as error:
+        said = str(error)
+        assert said.startswith("TensorRT-RTX finds no usable GPU (") and "\n" not in said
+        assert said.endswith(
+            "; install or update the NVIDIA driver; or say what GPU to build for, e.g. --capability 8.9"
+        )
+    else:  # There is one.
+        assert judge(rtx, plan).state == "valid"
+
+
+def test_a_library_that_makes_no_builder(rtx):
+    """As TensorRT does without a GPU."""
+
+    def nothing(logger: object) -> None:
+        rtx.said.append("CUDA initialization failure with error: 35")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    without = replace(rtx, kind="tensorrt", module=SimpleNamespace(Builder=nothing))
+    with pytest.raises(EngineError, match=r"^TensorRT finds no usable GPU \(CUDA initialization .* NVIDIA driver$"):
+        build(without, SHIPPED[SMALL].read_bytes(), PROFILE)
 
 
 def test_a_failed_build_says_why(rtx):

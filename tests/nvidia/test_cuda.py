@@ -48,6 +48,7 @@ class Bindings:
                 ),
             ),
             "cudaStreamCreateWithFlags": (Status.cudaSuccess, 77),
+            "cudaEventCreateWithFlags": (Status.cudaSuccess, 78),
             "cudaMalloc": (Status.cudaSuccess, 4096),
             "cudaStreamEndCapture": (Status.cudaSuccess, 5),
             "cudaGraphInstantiate": (Status.cudaSuccess, 6),
@@ -134,6 +135,8 @@ def test_what_the_calls_hand_over():
     cuda.download(1, 2, 3, 4)
     cuda.begin_capture(4)
     assert cuda.end_capture(4) == 6
+    cuda.create_event()
+    cuda.create_stream()
     cuda.wait(4, 9)
     assert bindings.calls.count(("cudaSetDevice", 1)) == 2
     assert [call[2:] for call in bindings.calls if call[0] == "cudaMemPoolSetAttribute"] == [("threshold", 1 << 62)]
@@ -144,6 +147,8 @@ def test_what_the_calls_hand_over():
         ("cudaGraphInstantiate", 5, 0),
         ("cudaGraphDestroy", 5),
         ("cudaStreamWaitEvent", 4, 9, 0),
+        ("cudaEventCreateWithFlags", 3),
+        ("cudaStreamCreateWithFlags", 1),
     ):
         assert call in bindings.calls
 
@@ -203,10 +208,9 @@ def test_bindings_that_are_too_old_say_so():
 
 
 @pytest.mark.parametrize("name", sorted(set(methods()) - {"versions"}))
-def test_nvidias_bindings_take_what_they_are_given(name):
+def test_nvidias_bindings_take_what_they_are_given(rtx, name):
     """Where there is no driver, every call gets as far as saying so: the bindings found nothing wrong with it."""
-    pytest.importorskip("cuda.bindings.runtime", reason="needs cuda-bindings: pip install 'rtsr[rtx]'")
-    cuda = CudaDriver()
+    cuda = CudaDriver()  # They come with the library.
     if cuda.versions().driver != (0, 0):
         pytest.skip("there is a driver here, which these calls would reach")
     arguments = [64] * len(inspect.signature(getattr(cuda, name)).parameters)

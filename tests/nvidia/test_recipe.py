@@ -1,5 +1,7 @@
 """The key of an engine: everything that matters changes it, and nothing else does."""
 
+import subprocess
+import sys
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +76,10 @@ def test_the_file_s_name_does_not_count(network, tmp_path):
 def test_code_that_makes_models_counts():
     there = [name for name in recipes.MAKERS if Path(recipes.__file__).with_name(name).is_file()]
     assert {"build.py", "dense.py", "graph.py", "precision.py", "profile.py"} <= set(there)
+    code = "import sys, rtsr.nvidia.dense, rtsr.nvidia.graph; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    used = {name.removeprefix("rtsr.nvidia.") + ".py" for name in done.stdout.split() if "rtsr.nvidia." in name}
+    assert used <= set(there)
     number, _, code = recipes.maker().partition("+")
     assert number and len(code) == 12
 

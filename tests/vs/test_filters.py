@@ -73,6 +73,7 @@ def played(**told: object) -> Any:
         ({"display_res": (240, 144), "container_fps": 24.0, "display_fps": 60.0}, (240, 144)),
         ({"display_res": (220, 400)}, (240, 144)),
         ({"display_res": (165, 400), "container_fps": 30.0}, (160, 96)),
+        ({"display_res": (320, 288), "video_in_dw": 160, "video_in_dh": 192}, (240, 144)),
         ({"container_fps": 0.0, "display_fps": 0.0}, (320, 192)),
         ({"user_data": b"enaf-quicksrnet-medium-x2-photo"}, (320, 192)),
     ],
@@ -88,10 +89,10 @@ def test_mpv_has_less_time_at_higher_rates() -> None:
     names: dict[str, Any] = {"video_in": moving(2), "display_fps": 60.0, "display_res": (32, 24)}
     exec(compile(MPV.read_text(), str(MPV), "exec"), names)
     seconds = []
-    for rate in (24.0, 60.0, 144.0, 0.0):
+    for rate in (24.0, 60.0, 144.0, 0.0, float("nan")):  # mpv says nan where it knows none.
         names["container_fps"] = rate
         seconds.append(names["choose_deadline"]())
-    assert seconds == pytest.approx([0.85 / 24, 0.85 / 60, 0.85 / 60, 0.85 / 60])
+    assert seconds == pytest.approx([0.85 / 24, *[0.85 / 60] * 4])
 
 
 def test_the_documented_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,14 @@ def test_frames_are_those_of_rtsr_upscale(tmp_path: Path) -> None:
                     assert np.abs(found.astype(int) - wanted).max() <= 1
 
 
+def test_the_matrix_may_have_mpvs_name() -> None:
+    clip = as_format(moving(), vs.YUV420P8, _Matrix=9)
+    named = clip.std.SetFrameProps(_ColorSpace=9).std.RemoveFrameProps("_Matrix")
+    untold = clip.std.RemoveFrameProps("_Matrix")
+    told, found, guessed = (pixels(rtsr_vs.Upscale(c, 2), 1) for c in (clip, named, untold))
+    assert same(found, told) and not same(guessed, told)
+
+
 def test_props_are_kept() -> None:
     kept = {"_SARNum": 4, "_SARDen": 3, "_DurationNum": 1001, "_DurationDen": 24000, "_FieldBased": 0, "_Field": 1}
     kept |= {"_Primaries": 9, "_Transfer": 16, "_Matrix": 9, "_Range": 0, "_ChromaLocation": 2, "mine": 7}
