@@ -70,7 +70,7 @@ class Means:
         if not isinstance(ready, str):
             return NvidiaNetwork(network, ready, "the best that is usable here", size=size, tell=tell)
         opened = open_engine(network.card, network.path, self.threads, "auto")
-        opened.runtime = f"{opened.runtime}, {ready}"
+        opened.runtime = f"{runtime_of(opened)}, {ready}"
         return opened
 
     def open_exits(self, network: Network, tell: Tell | None = None, size: Size | None = None) -> MultiExitEngine:

@@ -121,7 +121,9 @@ def choose(wanted: Wanted, loads: Callable[[Provider], object]) -> Provider:
             failed.append(str(cause).split("; ")[0])
         else:
             return replace(provider, why="the best that loads here")
-    return replace(CPU, why="; ".join(failed) or "no other provider")
+    others = [p.title for p in TABLE.values() if p.runtime_name in here and p.name not in (CPU.name, *BETTER)]
+    only = f"{' and '.join(others)} on request only" if others else "no other provider"
+    return replace(CPU, why="; ".join(failed) or only)
 
 
 def check_built(provider: Provider) -> None:

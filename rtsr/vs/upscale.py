@@ -92,7 +92,10 @@ def Upscale(
             return fitted(_paced(clip, wanted, pace, means, model, reuse), clip, wanted)
         if threads is None and engine not in NVIDIA:
             means = replace(means, threads=max((os.cpu_count() or 1) // num_streams, 1))
-        engines = [means.open_reaching(model, DEFAULT_MODEL, wanted) for _ in range(num_streams)]
+        engines = [
+            means.open_reaching(model, DEFAULT_MODEL, wanted, size=(clip.width, clip.height))
+            for _ in range(num_streams)
+        ]
         return fitted(_streamed(clip, engines, wanted, tile, reuse), clip, wanted)
     except RtsrError as cause:
         raise vs.Error(f"rtsr: {cause}") from cause
@@ -160,13 +163,17 @@ def _paced(
     if card.scale < scale:
         raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
     method: Method
+    frames = clip.width, clip.height
     if card.exits:
-        engine = means.open_exits(network, size=(clip.width, clip.height))
+        engine = means.open_exits(network, size=frames)
         method = Tiles(engine, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
     elif pace.quality is not None:
         raise UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute use {PACED_MODEL}")
     else:
-        rungs = [steep_bicubic(card.scale), *(means.open(n) for n in (*smaller_networks(network), network))]
+        rungs = [
+            steep_bicubic(card.scale),
+            *(means.open(n, size=frames) for n in (*smaller_networks(network), network)),
+        ]
         steps = steps_of(clip.format)
         painters = [Painter(rung, card.scale, clip.width, clip.height, steps) for rung in rungs]
         method = Rungs(painters, means, perf_counter_ns)

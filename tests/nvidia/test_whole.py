@@ -51,6 +51,9 @@ class FakeLibrary(FakeTensorRT):
         self.said = self.logger = deque(maxlen=8)  # pyright: ignore[reportAttributeAccessIssue]
         self.built: list[tuple[str, Profile, tuple[str, ...]]] = []
 
+    def check_capability(self, capability: str) -> None:
+        assert capability in self.capabilities
+
 
 @pytest.fixture
 def here(cache: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
@@ -135,6 +138,20 @@ def test_a_broken_engine_is_built_again_and_said(here: FakeLibrary, cache: Path,
         for path in cache.glob("*.plan"):
             path.write_bytes(path.read_bytes()[:-9])
     assert len(here.built) == 2 and "is of no use: it is cut off" in told[1] and "building" in told[2]
+
+
+@pytest.mark.parametrize("scale", ["1.5", "2"])
+def test_what_was_built_ahead_is_what_a_run_looks_for(
+    here: FakeLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, scale: str
+) -> None:
+    monkeypatch.setattr("rtsr.nvidia.library.load_library", opening.load_library)
+    with pytest.raises(SystemExit) as stopped:
+        main(["engines", "build", f"quicksrnet-small-x{scale}-capture", "--capability", "8.9", "--size", "64x48"])
+    assert stopped.value.code == 0, capsys.readouterr().err
+    ahead, told = len(here.built), list[str]()
+    source = make_video(tmp_path / "in.mp4", frames=2)
+    rtsr.run(rtsr.Job(source, tmp_path / "out.mp4", Fraction(scale), engine="rtx"), tell=told.append)
+    assert ahead and len(here.built) == ahead and told == []
 
 
 def test_pictures_and_larger_pictures(here: FakeLibrary) -> None:
