@@ -1,7 +1,7 @@
 """Every engine on every rendered scene, map by map: PSNR-Y against native 1920x1080 renders, and who loses to bicubic.
 
-    python -m benchmarks.scenes DATA --json docs/results/scenes.json
-    python -m benchmarks.scenes --table docs/results/scenes.json
+    python -m benchmarks.scenes DATA --json benchmarks/results/scenes.json
+    python -m benchmarks.scenes --table benchmarks/results/scenes.json
 
 DATA has `pairs` (see `rtsr.datasets.find_pairs`) and `clips`. Pairs are upscaled as they were rendered, and from a
 capture of them: half a second of H.264, the scene panning, at a phone's bit rate, of which the last frame counts.

@@ -64,6 +64,29 @@ class Estimation:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What the weights were trained on."""
+
+    data: tuple[str, ...] = ()
+    """Folders of pictures below the data folder."""
+    hold_out: tuple[str, ...] = ()
+    """Pairs whose name contains one of these were kept out of training; those alone are scored."""
+    start: str = ""
+    """The network whose weights it grew from."""
+    hours: float = 0.0
+    """Time that training took in all its runs, without that of `start`; 0 where it was not recorded."""
+    hardware: str = ""
+    """What it ran on."""
+
+    def __post_init__(self) -> None:
+        _expect(self, data=tuple, hold_out=tuple, start=str, hours=(int, float), hardware=str)
+        if not all(isinstance(part, str) for part in (*self.data, *self.hold_out)):
+            raise CardError("an origin's data and hold_out are names of folders and pairs")
+        if not 0 <= self.hours < float("inf"):
+            raise CardError(f"hours are not negative, and finite; not {self.hours}")
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """What a network is, what it costs and how good it was measured to be."""
 
@@ -99,6 +122,8 @@ class Card:
     """Exits 1, 2, ... of a network with several; empty where there is but one. Exit 0 is bicubic interpolation."""
     estimator: Estimation | None = None
     """Given where the network foretells what its exits reach."""
+    origin: Origin | None = None
+    """Given where the network was trained by `rtsr train`."""
 
     def __post_init__(self) -> None:
         _expect(
@@ -132,6 +157,9 @@ def read_card(path: Path) -> Card:
         raw["exits"] = tuple(Exit(**{**entry, "quality": _qualities(entry)}) for entry in raw.get("exits", ()))
         if "estimator" in raw:
             raw["estimator"] = Estimation(**raw["estimator"])
+        if "origin" in raw:
+            lists = {key: tuple(value) for key, value in raw["origin"].items() if isinstance(value, list)}
+            raw["origin"] = Origin(**{**raw["origin"], **lists})
         return Card(**raw)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, CardError) as cause:
         raise CardError(f"the card {path} is damaged: {cause}; reinstall rtsr or export the network again") from cause

@@ -10,6 +10,7 @@ from rtsr.engine.choice import Means
 from rtsr.errors import UsageError
 from rtsr.frame import Video
 from rtsr.paced import Pace
+from rtsr.preset import RUN_NETWORKS
 from rtsr.scale import LARGEST
 from rtsr.sink.pyav import Encoding
 from rtsr.upscaler import target_size
@@ -56,7 +57,7 @@ class Job:
             raise UsageError("height and size are even numbers of pixels; e.g. --height 1080")
         Means(self.engine, self.provider, self.threads)  # Raises UsageError.
         paced = self.pace is not None or self.live is not None
-        if paced and self.engine not in ("auto", "onnx"):
+        if paced and self.engine not in RUN_NETWORKS:
             raise UsageError(f"the engine {self.engine} has no shares to spend; leave out deadline, quality and live")
         quality = self.pace is not None and self.pace.quality is not None
         if quality and (self.live is not None or self.late is not None):

@@ -15,6 +15,7 @@ from rtsr.calibration import calibrate_stages, calibrate_whole
 from rtsr.cubic import enlarge
 from rtsr.deadline import CostModel, Ladder, Least
 from rtsr.duration import LONGEST, frame_time
+from rtsr.engine.base import MultiExitEngine
 from rtsr.engine.choice import Means, Tell, runtime_of
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
@@ -74,7 +75,8 @@ class PacedUpscaler:
 
     A network with several exits is refined tile by tile (`rtsr.anytime`); of others, the largest of its flavour
     that fits runs on whole frames, up to the one that was named (`rtsr.deadline.Ladder`). `model`, `engine`,
-    `provider`, `threads` and `tell` are as for `rtsr.Upscaler`; `clock` gives nanoseconds. Raises UsageError where no
+    `provider`, `threads` and `tell` are as for `rtsr.Upscaler`; `size` are the frames' width and height, where they
+    are known; `clock` gives nanoseconds. Raises UsageError where no
     network reaches the scale, or a quality is asked of a network with one exit.
     """
 
@@ -88,6 +90,7 @@ class PacedUpscaler:
         provider: str | None = None,
         threads: int | None = None,
         tell: Tell | None = None,
+        size: tuple[int, int] | None = None,
         reuse: bool = True,
         clock: Callable[[], float] = time.perf_counter_ns,
     ) -> None:
@@ -100,13 +103,13 @@ class PacedUpscaler:
             )
         self._method: _Tiles | _WholeFrames
         if network.card.exits:
-            self._method = _Tiles(network, pace, means, tell, reuse, clock)
+            self._method = _Tiles(network, pace, means.open_exits(network, tell, size), reuse, clock)
         elif pace.quality is not None:
             raise UsageError(
                 f"{network.card.name} has one exit: all or nothing; for a share of the compute use {DEFAULT_MODEL}"
             )
         else:
-            self._method = _WholeFrames(network, means, tell, clock)
+            self._method = _WholeFrames(network, means, tell, size, clock)
 
     def __enter__(self) -> Self:
         return self
@@ -158,12 +161,11 @@ class _Tiles:
         self,
         network: Network,
         pace: Pace,
-        means: Means,
-        tell: Tell | None,
+        engine: MultiExitEngine,
         reuse: bool,
         clock: Callable[[], float],
     ) -> None:
-        self.engine = means.open_exits(network, tell)
+        self.engine = engine
         self.scale, self.quality = network.card.scale, pace.quality
         # Time is kept only where it counts.
         costs = CostModel({}) if pace.deadline is None else calibrate_stages(self.engine)
@@ -203,6 +205,7 @@ class _WholeFrames:
     network: Network
     means: Means
     tell: Tell | None
+    size: tuple[int, int] | None
     clock: Callable[[], float]
     ladder: Ladder = field(default_factory=Ladder)
 
@@ -210,7 +213,9 @@ class _WholeFrames:
         card = self.network.card
         self.scale = card.scale
         names = [*(n.card.name for n in smaller_networks(self.network)), str(self.network.card_path)]
-        self.rungs = [Upscaler(self.scale, model=name, **asdict(self.means), tell=self.tell) for name in names]
+        self.rungs = [
+            Upscaler(self.scale, model=name, **asdict(self.means), tell=self.tell, size=self.size) for name in names
+        ]
         self.costs = calibrate_whole([rung.engine for rung in self.rungs])
 
     @property

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from rtsr.buffer import buffered
 from rtsr.deadline import Late
@@ -64,7 +65,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
         _check_output(job, output)
         large, progress = video.resized(width, height), Progress(video.frames)
         reference = opened.enter_context(Reference(job.reference, large)) if job.reference else None
-        upscaler = upscaler or opened.enter_context(_open_upscaler(job, scale, tell))
+        upscaler = upscaler or opened.enter_context(_open_upscaler(job, scale, tell, (video.width, video.height)))
         delivery = _plan_delivery(job, upscaler, source, large, progress)
         sink = opened.enter_context(_open_sink(job, output, large, source))
         flow = _Flow(source, upscaler, delivery, reference, sink, progress, stop)
@@ -126,13 +127,16 @@ def _open_source(job: Job, stop: Event) -> Source:
     return PyAVSource(job.source)
 
 
-def _open_upscaler(job: Job, scale: Fraction, tell: Tell | None) -> Upscaler | PacedUpscaler:
-    wish = {"model": job.model, "engine": job.engine, "provider": job.provider, "threads": job.threads, "tell": tell}
+def _open_upscaler(
+    job: Job, scale: Fraction, tell: Tell | None, size: tuple[int, int] | None = None
+) -> Upscaler | PacedUpscaler:
+    told: Any = {"tell": tell, "size": size}
+    wish = {"model": job.model, "engine": job.engine, "provider": job.provider, "threads": job.threads}
     if job.pace is None and job.live is None:
-        return Upscaler(scale, **wish)
+        return Upscaler(scale, **wish, **told)
     # With live input, every frame gets a time of its own.
     pace = job.pace or Pace(deadline=USUAL_DEADLINE)
-    return PacedUpscaler(scale, pace, **wish)
+    return PacedUpscaler(scale, pace, **wish, **told)
 
 
 def _plan_delivery(

@@ -12,8 +12,12 @@ from rtsr.errors import PresetError, UsageError
 from rtsr.provider import PROVIDERS, parse_provider
 from rtsr.scale import LARGEST, parse_scale
 
-ENGINES = ("auto", "onnx", "bicubic", "lanczos", "fsr")
-"""What may compute the pixels; `auto` picks and says why."""
+NVIDIA = ("rtx", "tensorrt")
+"""Engines for NVIDIA's GPUs: TensorRT-RTX and TensorRT."""
+RUN_NETWORKS = ("auto", "onnx", *NVIDIA)
+"""Engines that run networks; `auto` picks and says why."""
+ENGINES = (*RUN_NETWORKS, "bicubic", "lanczos", "fsr")
+"""What may compute the pixels."""
 
 LARGEST_CRF = 63
 PROVIDER = f'one of {", ".join(PROVIDERS)}, some with a device such as "cuda:1"'

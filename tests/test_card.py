@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from rtsr.card import Card, Estimation, Quality, card_as_dict, check_hash, hash_of, read_card
+from rtsr.card import Card, Estimation, Origin, Quality, card_as_dict, check_hash, hash_of, read_card
 from rtsr.errors import CardError
 
 TEXT = """
@@ -48,7 +48,7 @@ def test_dictionary_holds_plain_values(tmp_path):
     plain = json.loads(json.dumps(card_as_dict(card)))
     assert plain["scale"] == "3/2"
     assert plain["quality"] == {"BSD100": {"psnr": 34, "ssim": 0.93, "images": 100}}
-    assert plain.keys() == {entry.name for entry in dataclasses.fields(Card)} - {"exits", "estimator"}
+    assert plain.keys() == {entry.name for entry in dataclasses.fields(Card)} - {"exits", "estimator", "origin"}
 
 
 EXITS = """
@@ -87,6 +87,31 @@ def test_exits_and_estimator_are_read_and_written(tmp_path):
 def test_wrong_exits_are_refused(tmp_path, old, new):
     with pytest.raises(CardError, match="damaged"):
         read_card(write(tmp_path, TEXT + EXITS.replace(old, new)))
+
+
+ORIGIN = """
+[origin]
+data = ["train_game", "pairs"]
+hold_out = ["one_map"]
+start = "small-x2"
+hours = 1.5
+hardware = "2 threads of a processor"
+"""
+
+
+def test_an_origin_is_read_and_written(tmp_path):
+    card = read_card(write(tmp_path, TEXT + ORIGIN))
+    assert card.origin == Origin(("train_game", "pairs"), ("one_map",), "small-x2", 1.5, "2 threads of a processor")
+    assert read_card(write(tmp_path, tomli_w.dumps(card_as_dict(card)))) == card
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"one_map"', "1"), ("hours = 1.5", "hours = -1"), ("hours = 1.5", "hours = nan"), ("hours", "days")],
+)
+def test_wrong_origins_are_refused(tmp_path, old, new):
+    with pytest.raises(CardError, match="damaged"):
+        read_card(write(tmp_path, TEXT + ORIGIN.replace(old, new)))
 
 
 def test_a_folder_has_one_hash_for_all_its_files(tmp_path):

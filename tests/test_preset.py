@@ -199,4 +199,4 @@ def test_shipped_mobile_presets_reach_1080_lines():
 
 
 def test_the_engines_are_all_that_there_are() -> None:
-    assert ("auto", "onnx", *RESAMPLERS) == ENGINES
+    assert ("auto", "onnx", "rtx", "tensorrt", *RESAMPLERS) == ENGINES

@@ -24,7 +24,7 @@ from rtsr.engine import RESAMPLERS
 from rtsr.engine.base import Engine, MultiExitEngine
 from rtsr.engine.choice import Means
 from rtsr.engine.exits import OneExit
-from rtsr.errors import UsageError
+from rtsr.errors import UsageError, need
 from rtsr.evaluate import evaluate, evaluate_exits
 from rtsr.plot import check_plot, plot_tradeoff
 from rtsr.preset import ENGINES
@@ -35,10 +35,14 @@ from rtsr.tradeoff import ETA, GAMMA, parse_etas, weigh
 EXAMPLES = """Measure PSNR and SSIM of an engine over a data set; of a network with several exits, for each exit.
 
 With --patches a network with an estimator chooses an exit for each patch, and what that saves is measured.
+With --precision the network is measured as GPUs compute it, every value rounded as it is there; this runs on the
+processor, and slowly.
 
 Examples:
 
     rtsr eval --model quicksrnet-small-photo --scale 2 --dataset Set5
+
+    rtsr eval --model quicksrnet-small-photo --scale 2 --dataset Set5 --precision fp16
 
     rtsr eval --model mine/enaf-fsrcnn.toml --scale 4 --dataset photographs --patches --eta 0.5
 
@@ -55,6 +59,7 @@ def evaluate_command(
     provider: Annotated[
         str | None, typer.Option(help=f"What ONNX Runtime runs on: {', '.join(PROVIDERS)}. Default: auto.")
     ] = None,
+    precision: Annotated[str, typer.Option(help="As GPUs compute it: fp16, or int8 (8-bit weights).")] = "fp32",
     only: Annotated[list[str] | None, typer.Option(help="Only images with this in their name. Repeatable.")] = None,
     stop_at: Annotated[int | None, typer.Option("--exit", help="One exit of several alone; 0 is bicubic.")] = None,
     patches: Annotated[bool, typer.Option("--patches", help="Choose an exit for each patch.")] = False,
@@ -76,7 +81,7 @@ def evaluate_command(
     choice = _choice(patches, eta, sweep, gamma, no_blank, costs, plot)
     if choice and stop_at is not None:
         raise UsageError("--exit takes whole images; leave out either it or --patches")
-    with _open(Means(engine, provider, threads), model, scale) as opened, share_bar(dataset.name) as watch:
+    with _open(Means(engine, provider, threads), model, scale, precision) as opened, share_bar(dataset.name) as watch:
         where = dataset, parse_scale(scale)
         how = tuple(only or ()), watch
         if choice:
@@ -130,14 +135,24 @@ def _choice(
     return Choice(etas, 0.0 if no_blank else GAMMA if gamma is None else gamma, _numbers(costs))
 
 
-def _open(means: Means, model: str | None, scale: str) -> Engine:
+def _open(means: Means, model: str | None, scale: str, precision: str) -> Engine:
     if means.engine in RESAMPLERS:
         if model is not None:
             raise UsageError(f"{means.engine} runs no network: leave out --model, or --engine")
+        if precision != "fp32":
+            raise UsageError(f"{means.engine} runs no network: leave out --precision, or --engine")
         return RESAMPLERS[means.engine](parse_scale(scale))
     if model is None:
         raise UsageError("--model is missing; `rtsr models` lists what there is")
-    return means.open(resources.find_network(model, parse_scale(scale)), lambda line: print(line, file=sys.stderr))
+    network = resources.find_network(model, parse_scale(scale))
+    if precision == "fp32":
+        return means.open(network, lambda line: print(line, file=sys.stderr))
+    if means.provider is not None:
+        raise UsageError("--precision is measured on the processor, by rounding; leave out either it or --provider")
+    need("onnx", "rtx")
+    from rtsr.nvidia.rehearsal import rehearse
+
+    return rehearse(network, precision, means.threads)
 
 
 def _with_exits(engine: Engine) -> MultiExitEngine:

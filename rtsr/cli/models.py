@@ -1,4 +1,4 @@
-"""`rtsr models`: the networks that ship with rtsr, and the engines that need none."""
+"""`rtsr models`: the networks that ship with rtsr, the engines that need none, and what a card says."""
 
 import json
 from fractions import Fraction
@@ -11,15 +11,25 @@ from rich.table import Table
 from rtsr import resources
 from rtsr.card import Card, card_as_dict
 from rtsr.cli.app import app
+from rtsr.cli.cards import card_tables
 from rtsr.engine import RESAMPLERS
+from rtsr.errors import UsageError
+
+models_app = typer.Typer(rich_markup_mode="markdown")
+app.add_typer(models_app, name="models")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command("models")
-def models_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the networks and what they cost, with their PSNR per data set.
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context, as_json: Json = False) -> None:
+    """List the networks and what they cost, with their PSNR per data set; or show one's card.
 
-    Example: `rtsr models`
+    Examples: `rtsr models`, `rtsr models show quicksrnet-small-x2-photo`
     """
+    if context.invoked_subcommand is not None:
+        if as_json:
+            raise UsageError("--json stands behind the name: rtsr models show NAME --json")
+        return
     networks = [network.card for network in resources.networks().values()]
     summaries = {name: make(Fraction(2)).card.summary for name, make in RESAMPLERS.items()}
     if as_json:
@@ -32,6 +42,24 @@ def models_command(as_json: Annotated[bool, typer.Option("--json", help="Print J
     else:
         console.print("No network is installed.")
     console.print(_engines(summaries))
+
+
+@models_app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A network, as --model takes it, or a card's path, mine/NAME.toml.")],
+    as_json: Json = False,
+) -> None:
+    """Print all that a network's card says: cost, training, quality, and the commands that bring the figures again.
+
+    Example: `rtsr models show quicksrnet-small-photo`
+    """
+    cards = [network.card for network in resources.find_networks(name)]
+    if as_json:
+        print(json.dumps([card_as_dict(card) for card in cards], indent=2))
+        return
+    console = Console()
+    for card in cards:
+        console.print(*card_tables(card), sep="\n")
 
 
 def _networks(cards: list[Card]) -> Table:

@@ -135,7 +135,7 @@ def _run_with_bar(job: Job, quiet: bool) -> Report:
                 stages=" ".join(f"{stage} {1000 * seconds:.0f}" for stage, seconds in spent.items()) + " ms",
             )
 
-        return run(job, watch)
+        return run(job, watch, None if quiet else lambda line: bar.console.print(line, style="dim", highlight=False))
 
 
 def _check_report(report: Path, source: str, output: str | None) -> None:

@@ -5,17 +5,21 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine, MultiExitEngine
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import UsageError
-from rtsr.preset import ENGINES
+from rtsr.preset import ENGINES, NVIDIA, RUN_NETWORKS
 from rtsr.provider import parse_provider
 from rtsr.resources import Network, find_reaching_network
 
+if TYPE_CHECKING:
+    from rtsr.nvidia.network import NvidiaNetwork
+
+Size = tuple[int, int]
 Tell = Callable[[str], None]
 """Is told, in a line, what takes long before the first frame."""
 FINEST = 12
@@ -31,7 +35,7 @@ class Means:
     provider: str | None = None
     """What ONNX Runtime runs on (see `rtsr.provider`), and that it does; None: `auto`, where it runs at all."""
     threads: int | None = None
-    """Cores for what runs on the processor; None: all."""
+    """Cores for what runs on the processor; None: all. With `auto`, only where that is what is taken."""
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -40,27 +44,50 @@ class Means:
             parse_provider(self.provider)
             if self.engine not in ("auto", "onnx"):
                 raise UsageError(f"a provider is what ONNX Runtime runs on; leave it out, or the engine {self.engine}")
+        if self.threads is not None and self.engine in NVIDIA:
+            raise UsageError(f"threads are cores, and the engine {self.engine} runs on the GPU; leave out threads")
 
-    def open(self, network: Network, tell: Tell | None = None) -> OnnxEngine | StagedEngine:
-        """The engine that runs `network`; its `runtime` says which it is, and why where that was open.
+    def open(
+        self, network: Network, tell: Tell | None = None, size: Size | None = None
+    ) -> "OnnxEngine | StagedEngine | NvidiaNetwork":
+        """The engine that runs `network`; its `runtime` says which it is, and why where that was open. `size` are
+        the frames' width and height, where they are known.
 
         Raises UsageError, CardError where the network is not its card's, EngineError where it cannot be loaded or
         what was asked for is not usable here.
         """
-        if self.engine in RESAMPLERS:
+        if self.engine not in RUN_NETWORKS:
             raise UsageError(f"the engine {self.engine} runs no network")
-        return open_engine(network.card, network.path, self.threads, self.provider or "auto")
+        if self.engine == "onnx" or self.provider is not None:
+            return open_engine(network.card, network.path, self.threads, self.provider or "auto")
+        # Not at import: `import rtsr` is to be quick, and most machines have no such GPU.
+        from rtsr.nvidia.network import NvidiaNetwork
+        from rtsr.nvidia.opening import find, find_any
 
-    def open_exits(self, network: Network, tell: Tell | None = None) -> MultiExitEngine:
-        """As `open`, for a network with several exits."""
-        return cast(MultiExitEngine, self.open(network, tell))
+        if self.engine in NVIDIA:
+            return NvidiaNetwork(network, find(self.engine), size=size, tell=tell)
+        ready = find_any()
+        if not isinstance(ready, str):
+            return NvidiaNetwork(network, ready, "the best that is usable here", size=size, tell=tell)
+        opened = open_engine(network.card, network.path, self.threads, "auto")
+        opened.runtime = f"{runtime_of(opened)}, {ready}"
+        return opened
+
+    def open_exits(self, network: Network, tell: Tell | None = None, size: Size | None = None) -> MultiExitEngine:
+        """As `open`, for a network with several exits; they see parts of frames, so these are worth knowing."""
+        return cast(MultiExitEngine, self.open(network, tell, size))
 
     def open_reaching(
-        self, model: str | Path | None, default: str, scale: Fraction, tell: Tell | None = None
+        self,
+        model: str | Path | None,
+        default: str,
+        scale: Fraction,
+        tell: Tell | None = None,
+        size: Size | None = None,
     ) -> Engine:
         """The engine that reaches `scale`, in one run or several, best; `model` is by default `default`."""
         if self.engine not in RESAMPLERS:
-            return self.open(find_reaching_network(str(model or default), scale), tell)
+            return self.open(find_reaching_network(str(model or default), scale), tell, size)
         if model is not None:
             raise UsageError(f"the engine {self.engine} uses no network; leave out either engine or model")
         return RESAMPLERS[self.engine](scale if scale.denominator <= FINEST else Fraction(ceil(scale * FINEST), FINEST))

@@ -83,7 +83,7 @@ def _coreml(device: str, threads: int | None) -> dict[str, str]:
 
 
 def _openvino(device: str, threads: int | None) -> dict[str, str]:
-    # OpenVINO's own choice is bfloat16 where the processor has it, and half precision on GPUs: off by 0.02.
+    # OpenVINO's own choice may be bfloat16 where the processor has it, and is half precision on GPUs.
     kind = (device or "cpu").upper()
     hints: dict[str, object] = {"INFERENCE_PRECISION_HINT": "f32"}
     if kind == "CPU":
@@ -121,7 +121,9 @@ def choose(wanted: Wanted, loads: Callable[[Provider], object]) -> Provider:
             failed.append(str(cause).split("; ")[0])
         else:
             return replace(provider, why="the best that loads here")
-    return replace(CPU, why="; ".join(failed) or "no other provider is installed")
+    others = [p.title for p in TABLE.values() if p.runtime_name in here and p.name not in (CPU.name, *BETTER)]
+    only = f"{' and '.join(others)} on request only" if others else "no other provider"
+    return replace(CPU, why="; ".join(failed) or only)
 
 
 def check_built(provider: Provider) -> None:

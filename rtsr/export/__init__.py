@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rtsr.card import Card, Quality
+from rtsr.card import Card, Origin, Quality
 from rtsr.engine.session import first_line
 from rtsr.errors import TrainError
 from rtsr.export import quicksrnet
@@ -34,6 +34,7 @@ def export(
     training: str = "",
     quality: dict[str, Quality] | None = None,
     exit_qualities: tuple[dict[str, Quality], ...] = (),
+    origin: Origin | None = None,
 ) -> Card:
     """Write `model` and its card `name`.toml into `folder`; returns the card.
 
@@ -54,6 +55,7 @@ def export(
         summary=summary,
         training=training,
         quality=quality or {},
+        origin=origin,
     )
     if not isinstance(model, MultiExit):
         network = _graph(name, model)
@@ -81,6 +83,7 @@ def export_checkpoint(
     training: str = "",
     quality: dict[str, Quality] | None = None,
     exit_qualities: tuple[dict[str, Quality], ...] = (),
+    origin: Origin | None = None,
 ) -> Card:
     """Export the averaged weights of a training checkpoint under `name`, by default the recipe's.
 
@@ -108,7 +111,7 @@ def export_checkpoint(
     summary = f"{title(recipe.arch)} x{float(recipe.scale):g}, {recipe.flavour}"
     training = training or f"{step} of {recipe.steps} steps of the recipe {recipe.name}"
     name = name or recipe.name
-    return export(model, name, recipe.arch, recipe.flavour, folder, summary, training, quality, exit_qualities)
+    return export(model, name, recipe.arch, recipe.flavour, folder, summary, training, quality, exit_qualities, origin)
 
 
 def _gain(scores: dict[str, Quality], bicubic: dict[str, Quality]) -> float:

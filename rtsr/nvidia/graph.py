@@ -1,5 +1,6 @@
 """Shipped networks made ready for a builder of TensorRT engines: precision, and ends that suit what is sent."""
 
+import re
 from pathlib import Path
 
 import onnx
@@ -23,12 +24,13 @@ def prepare(
     """The ONNX model `network`, a file or its content, ready for a strongly typed build, as content.
 
     `precision` is `fp32` (as it is), `fp16`, or `int8`, which is fp16 with 8-bit weights (see
-    `rtsr.nvidia.weights.quantised`). Inputs and outputs keep their names and shapes; pictures are float32 (n, 3, h, w)
-    at any precision, features between two stages ("features_0", "next_0") float16 below fp32.
+    `rtsr.nvidia.weights.quantised`; for a stage or a head, the stages before it are read from beside its file). Inputs
+    and outputs keep their names and shapes; pictures are float32 (n, 3, h, w) at any precision, features between two
+    stages ("features_0", "next_0") float16 below fp32.
 
     With a `colour` both ends are 8-bit 4:2:0 planes instead, "y", "u" and "v" to "y_up", "u_up" and "v_up" (see
-    `rtsr.nvidia.planes.with_planes`). That takes the network's `card`; without, a network that says its scale in its
-    shapes is taken to be for values in [0, 1] and sides that its scale leaves whole, as all are that rtsr ships.
+    `rtsr.nvidia.planes.with_planes`). The network's `card` says what its values and sizes are; without one, it is taken
+    to be for values in [0, 1] and sides that its scale, as its shapes show it, leaves whole, as all are that ship.
 
     Raises UsageError for an unknown precision, EngineError where the network cannot be read or converted.
     """
@@ -38,7 +40,10 @@ def prepare(
     converted = model = _read(network, title)
     try:
         if precision != "fp32":
-            converted = halved(quantised(model) if precision == "int8" else model)
+            if precision == "int8":
+                white = card.value_max if card else 1.0
+                converted = quantised(model, white, _stages_before(network))
+            converted = halved(converted)
         if colour is not None:
             converted = with_planes(converted, colour, fit_of(model, card))
         onnx.checker.check_model(converted, full_check=True)
@@ -63,3 +68,13 @@ def _read(network: Path | bytes, title: str) -> ModelProto:
     if not model.graph.node:
         raise EngineError(f"{title} is damaged, or no ONNX file: it holds no graph; reinstall rtsr or export again")
     return model
+
+
+def _stages_before(network: Path | bytes) -> list[ModelProto]:
+    """The stages in front of the stage or head `network`, from the files beside it (see `rtsr.engine.stages`)."""
+    part = re.fullmatch(r"(stage|head)(\d+)\.onnx", network.name) if isinstance(network, Path) else None
+    if part is None or isinstance(network, bytes):
+        return []
+    last = int(part[2]) - (part[1] == "stage")
+    paths = [network.with_name(f"stage{k}.onnx") for k in range(1, last + 1)]
+    return [_read(path, str(path)) for path in paths if path.exists()]

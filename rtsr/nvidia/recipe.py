@@ -16,7 +16,17 @@ from rtsr.nvidia.library import Library
 from rtsr.nvidia.profile import Profile
 
 PRECISIONS = ("fp32", "fp16", "int8")
-MAKERS = ("build.py", "dense.py", "graph.py", "planes.py", "precision.py", "profile.py", "weights.py")
+MAKERS = (
+    "build.py",
+    "dense.py",
+    "graph.py",
+    "pictures.py",
+    "planes.py",
+    "precision.py",
+    "profile.py",
+    "steps.py",
+    "weights.py",
+)
 """The files of this package that decide what is in a plan; those that are there count."""
 
 

@@ -1,9 +1,38 @@
 """What a GPU computes in half precision, computed on a processor."""
 
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import onnx
 from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
+from rtsr.card import check_hash, hash_of
+from rtsr.engine import open_engine
+from rtsr.engine.onnx import OnnxEngine
+from rtsr.engine.stages import StagedEngine
+from rtsr.nvidia.graph import prepare
 from rtsr.nvidia.precision import FULL, HALF
+from rtsr.resources import Network
+
+
+def rehearse(network: Network, precision: str, threads: int | None = None) -> OnnxEngine | StagedEngine:
+    """An engine on the processor that computes what `network` gives on a GPU at `precision` (see `prepare`).
+
+    Features between stages are rounded as they are there. `threads` bounds its cores. Raises UsageError for an
+    unknown precision, CardError and EngineError where the network cannot be loaded or converted.
+    """
+    check_hash(network.card, network.path)
+    files = sorted(network.path.glob("*.onnx")) if network.card.exits else [network.path]
+    with TemporaryDirectory(prefix="rtsr-") as made:
+        for file in files:
+            converted = rounded(onnx.load_model_from_string(prepare(file, precision, card=network.card)))
+            path = Path(made, file.relative_to(network.path.parent))
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(converted.SerializeToString())
+        path = Path(made, network.path.name)
+        card = replace(network.card, name=f"{network.card.name} ({precision})", sha256=hash_of(path))
+        return open_engine(card, path, threads)
 
 
 def rounded(model: ModelProto) -> ModelProto:

@@ -1,82 +1,123 @@
 """Convolution weights in 8 bits, for engines that compute in half precision (weight-only quantisation)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper, version_converter
+from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper, version_converter
 
+from rtsr.engine.session import open_session
+from rtsr.errors import EngineError
+from rtsr.nvidia.pictures import pictures
 from rtsr.nvidia.precision import FEATURES
+from rtsr.nvidia.steps import quantise, windows
 
 OPSET = 19
 """The first whose DequantizeLinear takes scales in half precision."""
-STEPS = 127
-"""Largest step; symmetric, so that zero is exact and no zero point is stored."""
+IR_VERSION = 9
+"""What goes with it."""
+THREADS = 1
+"""So that sums, and with them the weights, come out the same at every run."""
 
 
-def quantised(model: ModelProto) -> ModelProto:
+def quantised(model: ModelProto, white: float = 1.0, before: Sequence[ModelProto] = ()) -> ModelProto:
     """`model`, in single precision, with int8 weights behind a DequantizeLinear in its convolutions.
 
-    Symmetric, a scale for each output channel. Convolutions next to a picture stay as they are: the first, whose
-    inputs are few, and the last, whose error is seen as it is. So do transposed convolutions, which rearrange pixels
-    and whose weights are 0 and 1. Activations are not quantised.
+    Symmetric, a scale for each output channel, rounded by what each layer sees when the network runs on made-up
+    pictures in [0, `white`] (see `rtsr.nvidia.steps.quantise`). Convolutions next to a picture stay as they are: the
+    first, whose inputs are few, and the last, whose error is seen as it is. So do those in groups, and transposed ones,
+    which rearrange pixels. Activations are not quantised.
+
+    Where `model` takes features, `before` are the stages that make them, in order. Raises EngineError where it takes
+    features and there are none.
     """
     made = version_converter.convert_version(model, max(OPSET, model.opset_import[0].version))
+    made.ir_version = max(IR_VERSION, made.ir_version)
     graph = made.graph
-    values = {value.name: value for value in graph.initializer}
-    nodes: list[NodeProto] = []
-    done: set[str] = set()
+    values = {value.name: numpy_helper.to_array(value) for value in graph.initializer}
+    feed: dict[str, NDArray[np.float32]] = {}
     outer = _outer(graph)
-    for node in graph.node:
-        name = node.input[1] if node.op_type == "Conv" else ""
-        if name in values and node.output[0] not in outer:
-            if name not in done:
-                weight = numpy_helper.to_array(values[name])
-                steps, scales = quantise(weight)
-                whole, scale = f"{name}/steps", f"{name}/scale"
-                graph.initializer.append(numpy_helper.from_array(steps, whole))
-                graph.initializer.append(numpy_helper.from_array(scales, scale))
-                nodes.append(helper.make_node("DequantizeLinear", [whole, scale], [f"{name}/int8"], axis=0))
-                done.add(name)
-            node.input[1] = f"{name}/int8"
-        nodes.append(node)
-    used = {name for node in nodes for name in node.input}
+    done: dict[str, str] = {}
+    for node in list(graph.node):
+        name = node.input[1] if node.op_type == "Conv" and node.output[0] not in outer else ""
+        if name in done:
+            node.input[1] = done[name]
+        elif name in values and _settings(node).get("group", 1) == 1:
+            feed = feed or _feed(model, white, before)
+            steps, scales = quantise(values[name], _seen(made, node, feed, values[name].shape[2:]))
+            done[name] = _dequantise(graph, node, steps, scales)
+    used = {name for node in graph.node for name in node.input}
     kept = [value for value in graph.initializer if value.name in used]
-    whole = helper.make_graph(nodes, graph.name, graph.input, graph.output, kept)
-    return helper.make_model(whole, opset_imports=made.opset_import, ir_version=9, producer_name="rtsr")
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return made
 
 
-def quantise(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Whole steps of a convolution's `weight` (outputs, inputs, rows, columns), and the scale of each output.
-
-    Rounding to nearest loses decibels in networks that hand the picture through: errors of a kernel's taps add up,
-    since neighbouring pixels are alike. So a few weights, those nearest to the middle between two steps, are rounded
-    the other way, until the sum over each kernel, then over each output, is off by half a step at most (SQuant,
-    arXiv 2202.07471, sections 3.2 and 3.3). Scales are numbers of half precision.
-    """
-    flat = weight.reshape(*weight.shape[:2], -1).astype(np.float64)
-    largest = np.abs(flat).max(axis=(1, 2))
-    scales = np.where(largest > 0, largest / STEPS, 1).astype(np.float16).astype(np.float64)
-    exact = np.clip(flat / scales[:, None, None], -STEPS, STEPS)
-    steps = np.round(exact)
-    steps -= _turned(steps - exact)
-    error = steps - exact
-    # Of the kernels whose sums make an output's sum wrong, each gives way in the tap that is furthest off.
-    ways = _turned(error.sum(axis=2))
-    worst = np.argmax(error * np.sign(ways)[:, :, None], axis=2)
-    np.put_along_axis(
-        steps, worst[:, :, None], np.take_along_axis(steps, worst[:, :, None], 2) - ways[:, :, None], axis=2
-    )
-    whole = np.clip(steps, -STEPS, STEPS).astype(np.int8).reshape(weight.shape)
-    return whole, scales.astype(np.float32)
+def _dequantise(graph: GraphProto, node: NodeProto, steps: NDArray[np.int8], scales: NDArray[np.float32]) -> str:
+    """Let the convolution `node` take its weight from `steps`; returns the weight's new name."""
+    name = node.input[1]
+    whole, scale, weight = f"{name}/steps", f"{name}/scale", f"{name}/int8"
+    graph.initializer.extend([numpy_helper.from_array(steps, whole), numpy_helper.from_array(scales, scale)])
+    place = list(graph.node).index(node)
+    graph.node.insert(place, helper.make_node("DequantizeLinear", [whole, scale], [weight], weight, axis=0))
+    node.input[1] = weight
+    return weight
 
 
-def _turned(error: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What to take off each item of the last axis, -1, 0 or 1, so that the sum of `error` there is at most a half."""
-    excess = np.round(error.sum(axis=-1, keepdims=True))
-    way = np.sign(excess)
-    order = np.argsort(np.argsort(-error * way, axis=-1, kind="stable"), axis=-1, kind="stable")
-    return np.where(order < np.abs(excess), way, 0.0)
+def _seen(
+    model: ModelProto, node: NodeProto, feed: dict[str, NDArray[np.float32]], kernel: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """What the convolution `node` sees when `model`, quantised up to there, gets `feed`."""
+    name = node.input[0]
+    if name in feed:
+        seen = feed[name]
+    else:
+        before = ModelProto()
+        before.CopyFrom(model)
+        del before.graph.node[list(model.graph.node).index(node) :]
+        del before.graph.output[:]
+        before.graph.output.append(helper.make_empty_tensor_value_info(name))
+        seen = cast(NDArray[np.float32], open_session(before.SerializeToString(), THREADS).run([name], feed)[0])
+    known = {key: tuple(value) for key, value in _settings(node).items() if key in ("strides", "pads", "dilations")}
+    return windows(seen, cast(tuple[int, int], kernel), **known)
+
+
+def _feed(model: ModelProto, white: float, before: Sequence[ModelProto]) -> dict[str, NDArray[np.float32]]:
+    """What `model` gets by input, made-up pictures or the features that `before` makes of them."""
+    stages = [*before, model]
+    first = _inputs(stages[0])[0]
+    if first.name.startswith(FEATURES):
+        raise EngineError(
+            "8-bit weights of a stage follow from what the stages before it give; name its file, with those beside it"
+        )
+    flow = [np.float32(white) * _patches(first)]
+    for stage, following in pairwise(stages):
+        feed = dict(zip((end.name for end in _inputs(stage)), flow, strict=True))
+        made = open_session(stage.SerializeToString(), THREADS).run(None, feed)
+        flow = cast(list[NDArray[np.float32]], made)[: len(_inputs(following))]
+    return dict(zip((end.name for end in _inputs(model)), flow, strict=True))
+
+
+def _inputs(model: ModelProto) -> list[ValueInfoProto]:
+    values = {value.name for value in model.graph.initializer}
+    return [end for end in model.graph.input if end.name not in values]
+
+
+def _patches(end: ValueInfoProto) -> NDArray[np.float32]:
+    """Made-up pictures with the channels of the input `end`, cut to patches where it sets a size."""
+    _, channels, height, width = (side.dim_value for side in end.type.tensor_type.shape.dim)
+    made = pictures(channels)
+    if not height:
+        return made
+    rows, columns = (side // patch for side, patch in zip(made.shape[2:], (height, width), strict=True))
+    cut = made[:, :, : rows * height, : columns * width].reshape(2, channels, rows, height, columns, width)
+    return np.ascontiguousarray(cut.transpose(0, 2, 4, 1, 3, 5).reshape(-1, channels, height, width))
+
+
+def _settings(node: NodeProto) -> dict[str, Any]:
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def _outer(graph: GraphProto) -> set[str]:
@@ -86,14 +127,19 @@ def _outer(graph: GraphProto) -> set[str]:
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    first = [end.name for end in graph.input if not end.name.startswith(FEATURES)]
-    last = [end.name for end in graph.output if not end.name.startswith(FEATURES)]
+    first, last = (
+        [end.name for end in ends if not end.name.startswith(FEATURES)] for ends in (graph.input, graph.output)
+    )
     forward = _reached(first, lambda name: readers.get(name, []), lambda node: node.output)
     backward = _reached(last, lambda name: [makers[name]] if name in makers else [], lambda node: node.input)
     return {node.output[0] for node in (*forward, *backward)}
 
 
-def _reached(names: list[str], nodes_at, names_of) -> Iterator[NodeProto]:
+def _reached(
+    names: list[str],
+    nodes_at: Callable[[str], Iterable[NodeProto]],
+    names_of: Callable[[NodeProto], Iterable[str]],
+) -> Iterator[NodeProto]:
     """The convolutions that are met first on every way from `names`."""
     seen: set[str] = set()
     waiting = list(names)

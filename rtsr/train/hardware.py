@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from rtsr.errors import UsageError
+from rtsr.processor import processor
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("float32", "tf32", "bf16")
@@ -23,6 +24,13 @@ class Hardware:
     def prepare(self) -> None:
         """Let CUDA's products use 19 bits where the precision says so, and only there; process-wide."""
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
+
+    def describe(self) -> str:
+        """The device by name, and how it is used: "2 threads of AMD EPYC 7R13", "NVIDIA L4, bf16"."""
+        if self.device == "cpu":
+            threads = torch.get_num_threads()
+            return f"{threads} thread{'s' if threads > 1 else ''} of {processor()}"
+        return f"{torch.cuda.get_device_name()}, {self.precision}"
 
     def autocast(self) -> AbstractContextManager[object]:
         """Within it, a forward pass runs in the precision."""

@@ -31,9 +31,9 @@ def train(
 ) -> bool:
     """Train, from `checkpoint` if it exists, else from the weights `start`, until the last step or for `minutes`.
 
-    `checkpoint` is rewritten every `every` steps, see `rtsr.train.state`. Batch n is the same in every run, so a
-    resumed run equals an uninterrupted one. `evaluate` says for the log how good the averaged network is. Returns
-    whether the last step was reached.
+    `checkpoint` is rewritten every `every` steps, with the time that they took, see `rtsr.train.state`. Batch n is the
+    same in every run, so a resumed run equals an uninterrupted one. `evaluate` says for the log how good the averaged
+    network is. Returns whether the last step was reached.
     """
     hardware.prepare()
     state = begin(recipe, None if checkpoint.exists() else start, hardware.device)
@@ -41,7 +41,7 @@ def train(
         state.load(checkpoint)
         log(f"resumed at step {state.step}")
     state.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    watch = Stopwatch(state.step)
+    watch, name = Stopwatch(state.step), hardware.describe()
     for step in range(state.step, recipe.steps):
         state.set_pace(recipe.pace(step))
         batch = watch.waiting_for(lambda step=step: load(crops, step, hardware.device))
@@ -55,6 +55,7 @@ def train(
         state.step = step + 1
         last, late = state.step == recipe.steps, minutes is not None and watch.minutes > minutes
         if state.step % every == 0 or last or late:
+            state.spent[name] = state.spent.get(name, 0.0) + watch.lap()
             state.save(checkpoint)
             pace = watch.summary(state.step)
             log(f"step {state.step}/{recipe.steps}  loss {loss.item():.5f}  {evaluate(state.average)}  {pace}")
@@ -79,10 +80,16 @@ class Stopwatch:
 
     def __init__(self, step: int) -> None:
         self.first, self.began, self.waited = step, time.monotonic(), 0.0
+        self.lapped = self.began
 
     @property
     def minutes(self) -> float:
         return (time.monotonic() - self.began) / 60
+
+    def lap(self) -> float:
+        """Seconds since the last lap, or since the start."""
+        before, self.lapped = self.lapped, time.monotonic()
+        return self.lapped - before
 
     def waiting_for(self, data: Callable[[], Batch]) -> Batch:
         """What `data` gives; its time counts as waiting."""

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from torch import Tensor, nn
 
-from rtsr.card import Card, Quality
+from rtsr.card import Card, Origin, Quality
 from rtsr.datasets import pictures
 from rtsr.engine import open_engine
 from rtsr.engine.onnx import OnnxEngine
@@ -25,7 +25,7 @@ from rtsr.train.loop import CPU, score, train
 from rtsr.train.objectives import objective_of
 from rtsr.train.recipe import Recipe
 from rtsr.train.shipped import shipped_weights
-from rtsr.train.state import steps_done, trained_weights
+from rtsr.train.state import seconds_spent, steps_done, trained_weights
 
 SCORED = {"photo": ("benchmarks/Set5", "benchmarks/Set14", "benchmarks/BSD100"), "capture": ("pairs",)}
 """Data sets below the data folder that a card reports, by flavour."""
@@ -103,6 +103,21 @@ class Session:
             training=training,
             quality={title: found[-1] for title, found in scores},
             exit_qualities=exits if card.exits else (),
+            origin=self._origin(),
+        )
+
+    def _origin(self) -> Origin:
+        """What was trained on, how long and on what; no hours where a phase's checkpoint is gone, or has none."""
+        recipe = self.recipe
+        spent = [seconds_spent(self.checkpoint(phase.name)) for phase in recipe.phases]
+        known = all(spent)
+        hours = sum(sum(each.values()) for each in spent) / 3600 if known else 0.0
+        return Origin(
+            data=(*recipe.photos, *recipe.games, *((recipe.pairs,) if recipe.pairs else ())),
+            hold_out=recipe.hold_out,
+            start=recipe.phases[0].start,
+            hours=round(hours, 3),
+            hardware="; ".join(dict.fromkeys(name for each in spent for name in each)) if known else "",
         )
 
     def _scores(self, engine: OnnxEngine | StagedEngine, name: str) -> tuple[str, list[Quality]]:

@@ -1,6 +1,6 @@
 """What a training has come to: network, averaged weights, optimiser, step; and its file, the checkpoint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from pickle import UnpicklingError
@@ -30,6 +30,10 @@ class State:
     """Learning rate of each of the optimiser's groups before it falls."""
     step: int = 0
     """Steps taken."""
+    spent: dict[str, float] = field(default_factory=dict)
+    """Seconds that these steps took, by hardware."""
+    timed: bool = True
+    """Whether `spent` is of all steps; False where the checkpoint of the first ones recorded no time."""
 
     def set_pace(self, pace: float) -> None:
         """Let every group learn at `pace`, a share of its rate."""
@@ -47,7 +51,8 @@ class State:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         beside = checkpoint.with_suffix(".part")
         parts = {"model": self.model, "average": self.average, "optimiser": self.optimiser}
-        torch.save({**{name: part.state_dict() for name, part in parts.items()}, "step": self.step}, beside)
+        kept: dict = {name: part.state_dict() for name, part in parts.items()}
+        torch.save({**kept, "step": self.step, **({"spent": self.spent} if self.timed else {})}, beside)
         beside.replace(checkpoint)
 
     def load(self, checkpoint: Path) -> None:
@@ -58,6 +63,7 @@ class State:
             self.average.load_state_dict(kept["average"])
             self.optimiser.load_state_dict(kept["optimiser"])
             self.step = kept["step"]
+            self.spent, self.timed = dict(kept.get("spent", {})), "spent" in kept
         except (RuntimeError, ValueError, KeyError) as cause:
             raise TrainError(
                 f"{checkpoint} holds another network or objective than its recipe; remove it, or rename"
@@ -97,6 +103,11 @@ def read_checkpoint(path: Path) -> dict:
 def trained_weights(checkpoint: Path) -> dict[str, Tensor]:
     """The averaged weights in `checkpoint`."""
     return read_checkpoint(checkpoint)["average"]
+
+
+def seconds_spent(checkpoint: Path) -> dict[str, float]:
+    """Seconds that the training behind `checkpoint` took, by hardware; empty where that is not known."""
+    return read_checkpoint(checkpoint).get("spent", {}) if checkpoint.exists() else {}
 
 
 def steps_done(checkpoint: Path) -> int:

@@ -1,6 +1,7 @@
 """The filter: checks everything when the script is evaluated, then hands out frames to streams."""
 
 import os
+from dataclasses import replace
 from fractions import Fraction
 from math import inf
 from pathlib import Path
@@ -13,6 +14,7 @@ from rtsr.engine.resample import steep_bicubic
 from rtsr.errors import RtsrError, UsageError
 from rtsr.paced import DEFAULT_MODEL as PACED_MODEL
 from rtsr.paced import Pace, smaller_networks
+from rtsr.preset import NVIDIA, RUN_NETWORKS
 from rtsr.resources import find_reaching_network
 from rtsr.scale import as_scale
 from rtsr.vs.binding import vs
@@ -53,13 +55,13 @@ def Upscale(
     Args:
         model: A network's name as `rtsr models` lists it, its architecture, or a card's path. Default:
             quicksrnet-small; with deadline or quality enaf-quicksrnet-medium, which has several exits.
-        engine: auto, onnx, bicubic, lanczos or fsr.
+        engine: auto, onnx, rtx, tensorrt, bicubic, lanczos or fsr.
         num_streams: Frames that are upscaled at once.
         tile: Sides of the tiles that a frame is cut into, in input pixels, to bound memory. None: whole frames.
         deadline: Seconds for a frame, or "16ms". What can be done in them is done: a network with several exits is
             refined tile by tile; of others, the largest that fits is run. One frame at a time, best in order.
         quality: Share of the network's compute to spend, 0 to 1, where it buys the most. One frame at a time.
-        threads: Cores for each stream. Default: what there are, shared.
+        threads: Cores for each stream, on the processor. Default: what there are, shared.
         reuse: Take tiles that did not change since the frame before, halo included, from its result; where frames
             are asked for in another order, nothing is reused. The result is the same, bit for bit.
         provider: What ONNX Runtime runs on: cpu, cuda, directml, coreml or openvino, some with a device ("cuda:1").
@@ -79,7 +81,7 @@ def Upscale(
             _check_whole("threads", threads, 1, MOST)
         if tile is not None:
             _check_whole("tile", tile, SMALLEST_TILE)
-        wanted = as_scale(scale)
+        wanted, means = as_scale(scale), Means(engine, provider, threads)
         if peek:
             _look_at(clip)
         if deadline is not None or quality is not None:
@@ -87,9 +89,13 @@ def Upscale(
             assert pace is not None
             if tile is not None:
                 raise UsageError("a deadline or a quality has tiles of its own; leave out tile")
-            return fitted(_paced(clip, wanted, pace, Means(engine, provider, threads), model, reuse), clip, wanted)
-        means = Means(engine, provider, threads or max((os.cpu_count() or 1) // num_streams, 1))
-        engines = [means.open_reaching(model, DEFAULT_MODEL, wanted) for _ in range(num_streams)]
+            return fitted(_paced(clip, wanted, pace, means, model, reuse), clip, wanted)
+        if threads is None and engine not in NVIDIA:
+            means = replace(means, threads=max((os.cpu_count() or 1) // num_streams, 1))
+        engines = [
+            means.open_reaching(model, DEFAULT_MODEL, wanted, size=(clip.width, clip.height))
+            for _ in range(num_streams)
+        ]
         return fitted(_streamed(clip, engines, wanted, tile, reuse), clip, wanted)
     except RtsrError as cause:
         raise vs.Error(f"rtsr: {cause}") from cause
@@ -150,20 +156,24 @@ def _paced(
     reuse: bool,
 ) -> vs.VideoNode:
     """`clip` by the scale of a network that reaches `scale`, at `pace`, one frame at a time."""
-    if means.engine not in ("auto", "onnx"):
+    if means.engine not in RUN_NETWORKS:
         raise UsageError(f"the engine {means.engine} has no shares to spend; leave out deadline and quality")
     network = find_reaching_network(str(model or PACED_MODEL), scale)
     card = network.card
     if card.scale < scale:
         raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
     method: Method
+    frames = clip.width, clip.height
     if card.exits:
-        engine = means.open_exits(network)
+        engine = means.open_exits(network, size=frames)
         method = Tiles(engine, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
     elif pace.quality is not None:
         raise UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute use {PACED_MODEL}")
     else:
-        rungs = [steep_bicubic(card.scale), *(means.open(n) for n in (*smaller_networks(network), network))]
+        rungs = [
+            steep_bicubic(card.scale),
+            *(means.open(n, size=frames) for n in (*smaller_networks(network), network)),
+        ]
         steps = steps_of(clip.format)
         painters = [Painter(rung, card.scale, clip.width, clip.height, steps) for rung in rungs]
         method = Rungs(painters, means, perf_counter_ns)

@@ -67,7 +67,7 @@ def test_table(rtsr, dataset):
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["--engine", "magic"], 2, "unknown engine 'magic'; known: auto, onnx, bicubic, lanczos, fsr"),
+        (["--engine", "magic"], 2, "unknown engine 'magic'; known: auto, onnx, rtx, tensorrt, bicubic, lanczos, fsr"),
         (["--engine", "fsr", "--model", "x"], 2, "fsr runs no network"),
         ([], 2, "--model is missing"),
         (["--model", "nothing"], 2, "unknown model 'nothing'; known: "),
@@ -223,3 +223,31 @@ def test_models_with_networks(rtsr, monkeypatch):
     listed = json.loads(rtsr("models", "--json")[1])["networks"]
     assert [card["scale"] for card in listed] == ["2", "3/2"]
     assert listed[0]["quality"]["Set5"]["psnr"] == 36.7
+
+
+def test_precision_measures_the_network_as_gpus_compute_it(rtsr, dataset):
+    pytest.importorskip("onnx")
+    where = ("--model", "quicksrnet-small-photo", "--scale", "2", "--dataset", dataset, "--json")
+    found = {}
+    for precision in ("fp32", "fp16", "int8"):
+        status, out, err = rtsr("eval", *where, "--precision", precision)
+        assert (status, err) == (0, "")
+        found[precision] = json.loads(out)
+    assert [result["model"] for result in found.values()] == [
+        "quicksrnet-small-x2-photo",
+        "quicksrnet-small-x2-photo (fp16)",
+        "quicksrnet-small-x2-photo (int8)",
+    ]
+    assert len({result["psnr"] for result in found.values()}) == 3
+    assert found["fp16"]["psnr"] == pytest.approx(found["fp32"]["psnr"], abs=0.01)
+
+
+def test_precision_goes_with_networks_and_is_known(rtsr, dataset):
+    where = ("--scale", "2", "--dataset", dataset)
+    status, _, err = rtsr("eval", "--engine", "bicubic", *where, "--precision", "fp16")
+    assert (status, err) == (2, "error: bicubic runs no network: leave out --precision, or --engine\n")
+    status, _, err = rtsr("eval", "--model", "quicksrnet-small-photo", *where, "--precision", "half")
+    assert (status, err) == (2, "error: unknown precision 'half'; known: fp32, fp16, int8\n")
+    network = ("--model", "quicksrnet-small-photo", *where)
+    status, _, err = rtsr("eval", *network, "--provider", "cpu", "--precision", "fp16")
+    assert (status, "leave out either it or --provider" in err) == (2, True)

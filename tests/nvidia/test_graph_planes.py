@@ -15,7 +15,9 @@ from rtsr.colour import from_rgb, to_rgb
 from rtsr.engine.session import open_session
 from rtsr.errors import EngineError
 from rtsr.frame import KR_KB, Colour, Frame
+from rtsr.nvidia.build import build, tensors
 from rtsr.nvidia.graph import prepare
+from rtsr.nvidia.profile import Profile
 from rtsr.nvidia.rehearsal import rounded
 from rtsr.resources import folder
 from rtsr.source.pyav import PyAVSource
@@ -154,6 +156,18 @@ def test_parts_of_networks_take_no_planes():
     for name in ("stage1", "head1", "estimator"):
         with pytest.raises(EngineError, match="planes go into a whole network"):
             prepare(files / f"{name}.onnx", "fp16", Colour("bt709"))
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize(("scale", "precision"), [(scale, p) for scale in NETWORKS for p in ("fp32", "fp16", "int8")])
+def test_graphs_with_planes_build_for_every_gpu(rtx, scale, precision, left):
+    content = prepare(network(scale), precision, Colour("bt709", chroma_left=left))
+    names = ("y", "u", "v", "y_up", "u_up", "v_up")
+    assert [(end.name, end.dtype, end.shape) for end in tensors(rtx, content)] == [
+        (name, "uint8", (-1, 1, -1, -1)) for name in names
+    ]
+    plan, _ = build(rtx, content, Profile.holding(1280, 720), ("7.5", "8.6", "8.9", "12.0"))
+    assert all(name.encode() in plan for name in names)
 
 
 def nearest(factor, offset=0.0, known=True):

@@ -1,5 +1,6 @@
 """A session trains phase by phase, and goes on in the right one."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from rtsr.errors import TrainError
 from rtsr.imresize import imresize
 from rtsr.metrics import compare
 from rtsr.models import build
+from rtsr.processor import processor
 from rtsr.train.loop import score
 from rtsr.train.recipe import Recipe, read_recipe
 from rtsr.train.session import Session
-from rtsr.train.state import steps_done, trained_weights
+from rtsr.train.state import seconds_spent, steps_done, trained_weights
 
 RECIPE = """
 arch = "enaf-fsrcnn"
@@ -89,11 +91,41 @@ def test_the_card_scores_each_exit(recipe: Recipe, data: Path) -> None:
     scores = [exit.quality["Set5"].psnr for exit in card.exits]
     assert len(set(scores)) == 3 and card.quality["Set5"] == card.exits[-1].quality["Set5"]
     assert card.training.count(" steps of 2 crops") == 3 and card.estimator is not None
+    assert card.origin == run._origin() and card.origin.data == ("photos",)
     weights = trained_weights(run.checkpoint("net"))
     model = build(recipe.arch, recipe.scale)
     model.load_state_dict(weights)
     images = [(low, high) for _, low, high in pictures(data / "benchmarks/Set5", recipe.scale)]
     assert score(model, images, lambda a, b: compare(a, b, 4)[0]) == pytest.approx(scores, abs=2e-3)
+
+
+def test_the_card_says_how_long_all_runs_took_together(recipe: Recipe, data: Path) -> None:
+    run, _ = session(recipe, data, "runs")
+    calls = 1
+    began = time.monotonic()
+    while not run.train(every=1, minutes=1e-9):
+        calls += 1
+    elapsed = time.monotonic() - began
+    assert calls > 3
+    spent = [seconds_spent(run.checkpoint(name)) for name in ("net-phase1", "net-phase2", "net")]
+    assert all(list(each) == [run.hardware.describe()] for each in spent)
+    seconds = sum(sum(each.values()) for each in spent)
+    assert 0 < seconds < elapsed
+    origin = run._origin()
+    assert origin.hours == pytest.approx(seconds / 3600, abs=1e-3) and origin.hardware.endswith(processor())
+    assert (origin.data, origin.hold_out, origin.start) == (("photos",), (), "")
+
+
+def test_hours_are_not_made_up_where_a_checkpoint_recorded_none(recipe: Recipe, data: Path) -> None:
+    run, _ = session(recipe, data, "runs")
+    assert not run.train(every=1, minutes=1e-9)
+    first = run.checkpoint("net-phase1")
+    kept = torch.load(first, weights_only=True)
+    del kept["spent"]
+    torch.save(kept, first)
+    assert run.train(every=100, minutes=None)
+    assert seconds_spent(first) == {} and seconds_spent(run.checkpoint("net"))
+    assert (run._origin().hours, run._origin().hardware) == (0.0, "")
 
 
 def test_each_phase_starts_from_the_average_of_the_one_before(recipe: Recipe, data: Path) -> None:
