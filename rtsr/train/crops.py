@@ -11,11 +11,20 @@ from rtsr.errors import TrainError, need
 from rtsr.imresize import imresize
 from rtsr.metrics import luma
 from rtsr.train.degrade import compress, shrink
+from rtsr.train.fields import colour_field, enlarged_pixels
 from rtsr.train.recipe import Recipe
 from rtsr.train.registration import misplaced
 
 NATIVE_SHARE = 0.85
-"""Share of a capture recipe's crops that come from rendered pairs rather than from reduced pictures."""
+"""Share of rendered pairs among a capture recipe's crops of pairs and of reduced pictures."""
+ENLARGED_SHARE = 0.1
+"""Share of unfiltered art, its pixels drawn large, among a capture recipe's crops of pictures."""
+FIELDS_SHARE = 1 / 6
+"""Share of smooth fields of colour in a capture recipe's batch; they come last in it."""
+RECOLOURED_SHARE = 1 / 3
+"""Share of a capture recipe's crops whose colour channels change places; game pictures favour some colours."""
+ART_PIXELS = (2.5, 6.0)
+"""Least and greatest width of enlarged art's pixels, in high-resolution ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,18 @@ class Crops:
         Third is the error of each crop's whole picture, (N,) float32; see `Example.error`.
         """
         random = np.random.default_rng((self.recipe.seed, step))
-        chosen = random.choice(len(self.examples), self.recipe.batch, p=self.probabilities)
+        fields = round(FIELDS_SHARE * self.recipe.batch) if self.recipe.flavour == "capture" else 0
+        chosen = random.choice(len(self.examples), self.recipe.batch - fields, p=self.probabilities)
         crops = [self._crop(self.examples[i], random) for i in chosen]
         low, high = (np.stack(side).astype(np.float32) / 255 for side in zip(*crops, strict=True))
-        return low, high, np.array([self.examples[i].error for i in chosen], np.float32)
+        errors = np.array([self.examples[i].error for i in chosen], np.float32)
+        if not fields:
+            return low, high, errors
+        smooth = [colour_field(random, self.recipe.patch, self.recipe.scale) for _ in range(fields)]
+        low, high = (
+            np.concatenate([side, new]) for side, new in zip((low, high), zip(*smooth, strict=True), strict=True)
+        )
+        return low, high, np.append(errors, np.zeros(fields, np.float32))
 
     def _crop(self, example: Example, random: np.random.Generator) -> tuple[NDArray, NDArray]:
         scale, patch = self.recipe.scale, self.recipe.patch
@@ -63,6 +80,9 @@ class Crops:
         pair = (low[y : y + patch, x : x + patch], example.high[top : top + side, left : left + side])
         turns, flip = int(random.integers(4)), bool(random.integers(2))
         turned = [np.rot90(crop, turns)[:, :: -1 if flip else 1] for crop in pair]
+        if self.recipe.flavour == "capture" and random.random() < RECOLOURED_SHARE:
+            channels = random.permutation(3)
+            turned = [crop[..., channels] for crop in turned]
         return turned[0].transpose(2, 0, 1), turned[1].transpose(2, 0, 1)
 
 
@@ -74,8 +94,14 @@ def load_examples(recipe: Recipe, data: Path) -> list[Example]:
         for folder in (*recipe.photos, *recipe.games)
         for path in _pictures(data / folder)
     ]
-    if not recipe.pairs:
+    if recipe.flavour == "photo":
         return reduced
+    art = [_enlarged(example.high, recipe.scale, random) for example in reduced]
+    natural = reduced + _rendered_pairs(recipe, data, reduced, random) if recipe.pairs else reduced
+    return natural + _sharing(art, ENLARGED_SHARE, natural)
+
+
+def _rendered_pairs(recipe: Recipe, data: Path, others: list[Example], random: np.random.Generator) -> list[Example]:
     if not (data / recipe.pairs).is_dir():
         raise TrainError(f"there is no folder {data / recipe.pairs}; is --data right?")
     rendered = [
@@ -83,8 +109,13 @@ def load_examples(recipe: Recipe, data: Path) -> list[Example]:
         for folder in sorted((data / recipe.pairs).iterdir())
         if folder.is_dir() and not any(part in folder.name for part in recipe.hold_out)
     ]
-    balance = NATIVE_SHARE / (1 - NATIVE_SHARE) * sum(e.weight for e in reduced) / max(len(rendered), 1)
-    return reduced + [replace(example, weight=balance or 1.0) for example in rendered]
+    return _sharing(rendered, NATIVE_SHARE, others)
+
+
+def _sharing(examples: list[Example], share: float, others: list[Example]) -> list[Example]:
+    """`examples`, weighed so that they and `others` are drawn `share` to 1 - `share`."""
+    balance = share / (1 - share) * sum(e.weight for e in others) / max(len(examples), 1)
+    return [replace(example, weight=balance or 1.0) for example in examples]
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -119,6 +150,11 @@ def _reduced(path: Path, recipe: Recipe, random: np.random.Generator) -> Example
     sharp = shrink(high, scale, "point")
     lows = (sharp, shrink(high, scale, "area"), _captured(sharp, random))
     return Example(high, lows, weight, _bicubic_error(lows[1], high))
+
+
+def _enlarged(image: NDArray, scale: Fraction, random: np.random.Generator) -> Example:
+    low, high = enlarged_pixels(image, float(random.uniform(*ART_PIXELS)), scale)
+    return Example(high, (low, _captured(low, random)), 1.0, _bicubic_error(low, high))
 
 
 def _rendered(folder: Path, scale: Fraction, random: np.random.Generator) -> Example:
