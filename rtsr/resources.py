@@ -43,6 +43,14 @@ def parts(network: Network) -> dict[str, Path]:
     return {f"{network.card.name}/{path.stem}": path for path in sorted(network.path.glob("*.onnx"))}
 
 
+def whole(network: Network) -> dict[str, Path]:
+    """The one of `parts` that is all of `network`: with several exits, its last."""
+    if not network.card.exits:
+        return parts(network)
+    name = f"exit{len(network.card.exits)}"
+    return {f"{network.card.name}/{name}": network.path / f"{name}.onnx"}
+
+
 def find_network(model: str, scale: Fraction) -> Network:
     """The network `model` that upscales by exactly `scale`.
 

@@ -66,7 +66,7 @@ def build_command(
         list[str] | None,
         typer.Option(
             help="What goes in: rgb, or planes of video as bt709, bt601, bt2020, with :full and :centre behind it. "
-            "Repeatable. Default: rgb, bt709, bt601; networks with several exits take rgb only."
+            "Repeatable. Default: rgb, bt709, bt601."
         ),
     ] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build anew what is there.")] = False,
@@ -92,8 +92,7 @@ def build_command(
     for network in networks.values():
         for target in targets:
             for profile in profiles:
-                forms = [None] if network.card.exits else colours
-                recipes = [Recipe(profile, precision, form, network.card) for form in forms]
+                recipes = [Recipe(profile, precision, form, network.card) for form in colours]
                 done.append(_build(library, network, recipes, target, rebuild))
                 if not as_json:
                     print(_line(done[-1]))
@@ -146,9 +145,11 @@ def check_command(as_json: AsJson = False) -> None:
         print(json.dumps([{**_as_dict(e), "state": v.state, "reason": v.reason} for e, v in verdicts], indent=2))
         return
     for entry, verdict in verdicts:
+        network, form, *where = _row(entry)
+        of = f"{network} {form} up to {where[0]} for {where[1]}" if entry.header else network
         again = "; the next run builds it again" if verdict.state == "stale" else ""
         reason = f": {verdict.reason}{again}" if verdict.reason else ""
-        print(f"{' '.join(_row(entry)[:2])}, {entry.path.name[:8]}: {verdict.state}{reason}")
+        print(f"{of}, {entry.path.name[:8]}: {verdict.state}{reason}")
     if not verdicts:
         print("No engine to check.")
 
@@ -181,10 +182,14 @@ def _build(library: Any, network: Network, recipes: list[Any], target: Any, rebu
     """Put all engines of `network` into the cache; raises EngineError where that cannot be."""
     from rtsr.nvidia.cache import cached_plan, plan_path
     from rtsr.nvidia.planfile import read_plan
-    from rtsr.resources import parts
+    from rtsr.resources import parts, whole
 
     built, seconds, size = 0, 0.0, 0
-    wanted = [(recipe, name, path) for recipe in recipes for name, path in parts(network).items()]
+    wanted = [
+        (recipe, name, path)
+        for recipe in recipes
+        for name, path in (whole if recipe.colour else parts)(network).items()  # Stages take features, not planes.
+    ]
     for recipe, name, path in wanted:
         notes: list[str] = []
         size += len(
@@ -210,9 +215,11 @@ def _colour(text: str) -> Colour | None:
     matrix, *more = text.lower().split(":")
     if text.lower() == "rgb":
         return None
-    if matrix not in KR_KB or not set(more) <= {"full", "limited", "left", "centre"}:
+    full, centre = "full" in more, "centre" in more
+    contradictory = (full and "limited" in more) or (centre and "left" in more)
+    if matrix not in KR_KB or contradictory or not set(more) <= {"full", "limited", "left", "centre"}:
         raise UsageError(f"{text!r} is no colour; write rgb, or one of {', '.join(KR_KB)}, e.g. bt709 or bt709:full")
-    return Colour(matrix, full_range="full" in more, chroma_left="centre" not in more)
+    return Colour(matrix, full_range=full, chroma_left=not centre)
 
 
 def _targets(library: Any, capabilities: list[str] | None) -> list[Any]:

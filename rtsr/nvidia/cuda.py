@@ -6,7 +6,7 @@ bindings still load, and every call but the versions' returns `cudaErrorInsuffic
 version.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,8 +18,6 @@ PLAIN = 1 | 2
 """`cudaEventBlockingSync`: who waits for the event sleeps, as decoding and encoding want the cores;
 `cudaEventDisableTiming`: it only orders."""
 INSTEAD = "or leave it to the processor: --engine onnx"
-OLDEST = (7, 5)
-"""Compute capability of Turing, the first that TensorRT 10 and TensorRT-RTX know."""
 KEEP = 1 << 62
 """Bytes that the pool of `malloc_async` may keep instead of giving them back to the system: all of them."""
 
@@ -137,23 +135,6 @@ class Driver(Protocol):
 
     def launch(self, graph: int, stream: int) -> None: ...
     def destroy_graph(self, graph: int) -> None: ...
-
-
-def gpu(driver: Driver, index: int, library: str, capabilities: Collection[str] = ()) -> Device:
-    """GPU `index`, if `library` runs on it: on `capabilities` ("8.9") only where they are given, else on 7.5 and later.
-
-    Raises EngineError where it does not, where there is no such GPU, or where `Driver.devices` does.
-    """
-    found = driver.devices()
-    if not 0 <= index < len(found):
-        known = ", ".join(f"{device.index}: {device.name}" for device in found)
-        raise EngineError(f"there is no GPU {index}; there is {known}")
-    device = found[index]
-    modern = device.capability >= OLDEST
-    if modern and (not capabilities or "{}.{}".format(*device.capability) in capabilities):
-        return device
-    cure = "--engine tensorrt" if modern else "--engine onnx --provider cuda"
-    raise EngineError(f"{library} does not run on {device}; use {cure}")
 
 
 class CudaDriver:

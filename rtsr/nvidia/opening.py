@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from rtsr.errors import EngineError, MissingDependency
-from rtsr.nvidia.cuda import CudaDriver, Device, Driver, gpu
-from rtsr.nvidia.here import target_of
+from rtsr.nvidia.cuda import CudaDriver, Device, Driver
+from rtsr.nvidia.here import gpu, target_of
 from rtsr.nvidia.library import Library, installed, load_library
 from rtsr.nvidia.presence import driver_version
 from rtsr.nvidia.recipe import Target

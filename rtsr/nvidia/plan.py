@@ -118,7 +118,7 @@ class Plan:
                 size = f"{shape[-1]}x{shape[-2]}" if shape[0] <= most[0] else f"{shape[0]} pictures at once"
                 raise EngineError(
                     f"{self.name}: {size} is outside of what its engine was built for ({tensor.name} from "
-                    f"{_sides(least)} to {_sides(most)}); build one: rtsr engines build --size {_largest(shape, most)}"
+                    f"{_sides(least)} to {_sides(most)}); {self._cure(shape, most)}"
                 )
 
     def failed(self, how: str, cure: str = "update the driver, or use --engine onnx") -> EngineError:
@@ -135,6 +135,15 @@ class Plan:
             with suppress(OSError):  # The next start takes longer, that is all.
                 self._kernels.save()
         self._config = self._engine = self._runtime = None
+
+    def _cure(self, shape: Shape, most: Shape) -> str:
+        """What helps where `shape` is outside of what goes up to `most`."""
+        if shape[0] > most[0]:
+            return f"give at most {most[0]} at once"
+        if shape[-1] <= most[-1] and shape[-2] <= most[-2]:  # Too small, which no engine changes, or another tensor.
+            return "use --engine onnx for it"
+        size = f"{max(shape[-1], most[-1])}x{max(shape[-2], most[-2])}"
+        return f"build one: rtsr engines build {self.name.partition('/')[0]} --size {size}"
 
     def _tensors(self, mode: Any, wanted: Sequence[str] | None) -> tuple[Tensor, ...]:
         engine = self._engine
@@ -225,7 +234,3 @@ def shapes_of(arrays: Sequence[NDArray]) -> tuple[Shape, ...]:
 
 def _sides(shape: Shape) -> str:
     return "x".join(str(side) for side in shape)
-
-
-def _largest(shape: Shape, most: Shape) -> str:
-    return f"{max(shape[-1], most[-1])}x{max(shape[-2], most[-2])}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from rtsr.errors import EngineError, UsageError
+from rtsr.errors import UsageError
 
 Size = tuple[int, int]
 """Width and height in input pixels."""
@@ -41,7 +41,10 @@ class Profile:
     def for_frames(cls, width: int, height: int, batch: int = 1) -> Self:
         """For frames of `width` x `height` and all smaller ones, down to `SMALLEST` on a side; raises UsageError."""
         if not (SMALLEST <= width <= LARGEST and SMALLEST <= height <= LARGEST):
-            raise UsageError(f"engines are built for sides of {SMALLEST} to {LARGEST} pixels, not {width}x{height}")
+            raise UsageError(
+                f"engines are built for sides of {SMALLEST} to {LARGEST} pixels, not {width}x{height}; "
+                "for other frames use --engine onnx"
+            )
         largest = (_up(width, GRAIN), _up(height, GRAIN))
         return cls((SMALLEST, SMALLEST), (width, height), largest, batch)
 
@@ -49,27 +52,19 @@ class Profile:
     def holding(cls, width: int, height: int, batch: int = 1) -> Self:
         """For the first of the usual sizes, turned where the frame is upright, that holds `width` x `height`.
 
-        Larger frames get a profile of their own. Raises UsageError.
+        Larger frames get a profile of their own. Raises UsageError as `for_frames` does.
         """
+        own = cls.for_frames(width, height, batch)
         for long, short in USUAL:
             usual = (short, long) if height > width else (long, short)
             if width <= _up(usual[0], GRAIN) and height <= _up(usual[1], GRAIN):
                 return cls.for_frames(*usual, batch)
-        return cls.for_frames(width, height, batch)
+        return own
 
     def holds(self, width: int, height: int, batch: int = 1) -> bool:
         """Whether the engine takes `batch` pictures of `width` x `height`."""
         fits = zip(self.smallest, (width, height), self.largest, strict=True)
         return 1 <= batch <= self.batch and all(low <= side <= high for low, side, high in fits)
-
-    def check(self, width: int, height: int, batch: int = 1) -> None:
-        """Raise EngineError unless the engine takes `batch` pictures of `width` x `height`."""
-        if not self.holds(width, height, batch):
-            many = f"{batch} pictures of " if batch > 1 else ""
-            raise EngineError(
-                f"the engine takes {self.describe()}, not {many}{width}x{height}; "
-                f"build another: rtsr engines build MODEL --size {width}x{height}"
-            )
 
     def patches(self, width: int, height: int) -> int:
         """How many patches of `width` x `height` the largest frame is cut into."""

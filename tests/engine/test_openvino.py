@@ -13,7 +13,6 @@ import pytest
 
 from rtsr import Upscaler
 from rtsr.engine.onnx import OnnxEngine
-from rtsr.engine.stages import StagedEngine
 from rtsr.errors import EngineError
 from rtsr.frame import Frame
 from rtsr.job import Job
@@ -21,9 +20,9 @@ from rtsr.paced import Pace, PacedUpscaler
 from rtsr.pipeline import run
 from rtsr.resources import Network, networks
 from rtsr.source.pyav import PyAVSource
+from tests.engine.equality import check_plain, check_stages
 from tests.media import make_video
 
-CLOSE = 1e-3
 PLAIN = [network for network in networks().values() if not network.card.exits]
 STAGED = [network for network in networks().values() if network.card.exits]
 
@@ -37,35 +36,14 @@ def openvino() -> None:
         pytest.skip(reason)
 
 
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).random(shape, np.float32)
-
-
 @pytest.mark.parametrize("network", PLAIN, ids=lambda network: network.card.name)
 def test_plain_networks_are_equal(network: Network) -> None:
-    here = OnnxEngine(network.card, network.path, 2)
-    there = OnnxEngine(network.card, network.path, 2, "openvino")
-    assert there.runtime == "ONNX Runtime, OpenVINO"
-    for shape in ((1, 3, 90, 160), (3, 3, 32, 32), (1, 3, 34, 62), (1, 3, 90, 160)):
-        assert np.abs(here.infer(noise(*shape)) - there.infer(noise(*shape))).max() < CLOSE
+    check_plain(network, "openvino", "ONNX Runtime, OpenVINO")
 
 
 @pytest.mark.parametrize("network", STAGED, ids=lambda network: network.card.name)
 def test_networks_with_exits_are_equal_stage_by_stage(network: Network) -> None:
-    here = StagedEngine(network.card, network.path, 2)
-    there = StagedEngine(network.card, network.path, 2, "openvino")
-    for shape in ((1, 3, 48, 64), (2, 3, 80, 96)):
-        image = noise(*shape)
-        features, others = (image,), (image,)
-        for k in range(1, len(network.card.exits) + 1):
-            features, others = here.stage(k, features), there.stage(k, others)
-            for mine, its in zip(features, others, strict=True):
-                assert np.abs(mine - its).max() < CLOSE * max(1.0, float(np.abs(mine).max()))
-            assert np.abs(here.head(k, features) - there.head(k, others)).max() < CLOSE
-            assert np.abs(here.exit(k, image) - there.exit(k, image)).max() < CLOSE
-    assert network.card.estimator is not None
-    patches = noise(5, 3, network.card.estimator.patch, network.card.estimator.patch)
-    assert np.abs(here.estimate(patches) - there.estimate(patches)).max() < 0.05  # dB
+    check_stages(network, "openvino")
 
 
 @pytest.mark.parametrize("scale", [Fraction(3, 2), Fraction(2)])

@@ -22,7 +22,8 @@ from rtsr.nvidia.validity import judge
 CAPABILITIES = ("7.5", "8.6", "8.9", "12.0")
 PROFILE = Profile.holding(1280, 720)
 SHIPPED = {name: path for network in resources.networks().values() for name, path in resources.parts(network).items()}
-WHOLE = [network for network in resources.networks().values() if not network.card.exits]
+NETWORKS = list(resources.networks().values())
+WHOLE = [network for network in NETWORKS if not network.card.exits]
 SMALL = "quicksrnet-small-x2-capture"
 KINDS = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.UINT8: "uint8"}
 
@@ -95,10 +96,11 @@ def test_small_large_and_batched(rtx, profile):
     assert build(rtx, SHIPPED[SMALL].read_bytes(), profile, ("8.9",))[0]
 
 
-@pytest.mark.parametrize("network", WHOLE, ids=lambda network: network.card.name)
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.card.name)
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_every_whole_network_builds_with_planes_at_its_ends(rtx, network, precision):
-    content = ready(network.path, Recipe(PROFILE, precision, Colour("bt709"), network.card))
+def test_every_network_builds_with_planes_at_its_ends(rtx, network, precision):
+    (file,) = resources.whole(network).values()
+    content = ready(file, Recipe(PROFILE, precision, Colour("bt709"), network.card))
     ends = tensors(rtx, content)
     assert {end.name for end in ends if not end.output} == {"y", "u", "v"}
     assert {end.name for end in ends if end.output} == {"y_up", "u_up", "v_up"}

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from rtsr.errors import EngineError, MissingDependency, OutOfMemory
-from rtsr.nvidia.cuda import CudaDriver, Driver, OutOfGpuMemory, Versions, gpu
+from rtsr.nvidia.cuda import CudaDriver, Driver, OutOfGpuMemory, Versions
+from rtsr.nvidia.here import gpu
 from tests.nvidia.driver import FakeDriver
 
 

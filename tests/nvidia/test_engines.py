@@ -52,7 +52,7 @@ def test_build_ahead_list_check_and_clean(rtx, engines, monkeypatch):
     assert status == 0 and shown.count(SMALL) == 2 and "640x360" in shown and f"rtx {rtx.version}" in shown
     assert "2 engines, " in shown
     status, shown, _ = engines("check")
-    assert status == 0 and shown.count(f"{SMALL} fp16, ") == 2 and "nothing speaks against it" in shown
+    assert status == 0 and shown.count(f"{SMALL} fp16 up to 640x360 for ") == 2 and "nothing speaks against it" in shown
     assert engines("clean", "--stale")[1].startswith("0 files removed")
     assert engines("clean")[1].startswith("2 files removed")
     assert engines("list")[1].startswith("No engine in ") and engines("check")[1] == "No engine to check.\n"
@@ -63,11 +63,14 @@ def test_a_network_with_exits_is_built_in_all_its_parts(rtx, engines):
         "build", STAGED, "--capability", "8.6", "--size", "640x360", "--precision", "fp32", "--json"
     )
     (built,) = json.loads(shown)
-    assert status == 0 and built["engines"] == built["built"] == 10 and built["seconds"] > 0
-    names = {entry.header.name for entry in entries() if entry.header}
+    assert status == 0 and built["engines"] == built["built"] == 12 and built["seconds"] > 0
+    made = [(entry.header.name, entry.header.facts.colour) for entry in entries() if entry.header]
+    names = {name for name, colour in made if not colour}
     assert {f"{STAGED}/{part}" for part in ("stage1", "head2", "exit3", "estimator")} <= names and len(names) == 10
+    whole = f"{STAGED}/exit3"  # What a run takes for frames of video where all of them go through all of it.
+    assert {entry for entry in made if entry[1]} == {(whole, "bt601 limited left"), (whole, "bt709 limited left")}
     listed = json.loads(engines("list", "--json")[1])
-    assert len(listed["engines"]) == 10 and listed["engines"][0]["facts"]["capability"] == "8.6"
+    assert len(listed["engines"]) == 12 and listed["engines"][0]["facts"]["capability"] == "8.6"
 
 
 def test_pictures_and_the_usual_videos_unless_said_otherwise(rtx, engines):
@@ -106,6 +109,8 @@ def test_a_stale_engine_is_said_in_one_line_and_built_again(rtx, engines):
         ((SMALL, "--capability", "8.9", "--size", "9000x9000"), 2, "sides of 16 to 8192 pixels, not 9000x9000"),
         ((SMALL, "--capability", "8.9", "--precision", "fp8"), 2, "unknown precision 'fp8'; known: fp32, fp16, int8"),
         ((SMALL, "--capability", "8.9", "--colour", "pal"), 2, "'pal' is no colour; write rgb, or one of bt709, bt601"),
+        ((SMALL, "--capability", "8.9", "--size", "8x8"), 2, "not 8x8; for other frames use --engine onnx"),
+        ((SMALL, "--capability", "8.9", "--colour", "bt709:full:limited"), 2, "'bt709:full:limited' is no colour"),
         ((SMALL, "--engine", "cuda"), 2, "unknown library 'cuda'; known: rtx, tensorrt"),
     ],
 )

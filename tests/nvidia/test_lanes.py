@@ -331,20 +331,20 @@ class TestFailures:
         lanes.close()
 
     @pytest.mark.parametrize(
-        ("shape", "words"),
+        ("shape", "words", "cure"),
         [
-            ((1, 3, 32, 1000), "1000x32 is outside of what its engine was built for"),
-            ((1, 3, 8, 32), "32x8 is outside"),
-            ((5, 3, 32, 32), "5 pictures at once is outside"),
-            ((1, 1, 32, 32), "is outside"),
+            ((1, 3, 32, 1000), "1000x32 is outside of what its engine was built for", "build NAME --size 1000x"),
+            ((1, 3, 8, 32), "32x8 is outside", "use --engine onnx"),
+            ((5, 3, 32, 32), "5 pictures at once is outside", "at most 4 at once"),
+            ((1, 1, 32, 32), "is outside", "use --engine onnx"),
         ],
     )
-    def test_sizes_outside_the_profile_say_what_to_build(self, shape, words):
+    def test_sizes_outside_the_profile_say_what_helps(self, shape, words, cure):
         bench = Bench()
         with bench.open() as lanes:
             with pytest.raises(EngineError, match=words) as caught:
                 lanes.submit(np.zeros(shape, np.float32))
-            assert "rtsr engines build" in str(caught.value)
+            assert cure.replace("NAME", lanes.plan.name) in str(caught.value)
             lanes.collect(lanes.submit(picture(0)))
         bench.driver.check_clean()
 

@@ -140,17 +140,19 @@ def test_a_broken_engine_is_built_again_and_said(here: FakeLibrary, cache: Path,
     assert len(here.built) == 2 and "is of no use: it is cut off" in told[1] and "building" in told[2]
 
 
-@pytest.mark.parametrize("scale", ["1.5", "2"])
+@pytest.mark.parametrize(
+    ("model", "scale"), [("quicksrnet-small-x1.5-capture", "1.5"), ("quicksrnet-small-x2-capture", "2"), (EXITS, "2")]
+)
 def test_what_was_built_ahead_is_what_a_run_looks_for(
-    here: FakeLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, scale: str
+    here: FakeLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, model: str, scale: str
 ) -> None:
     monkeypatch.setattr("rtsr.nvidia.library.load_library", opening.load_library)
     with pytest.raises(SystemExit) as stopped:
-        main(["engines", "build", f"quicksrnet-small-x{scale}-capture", "--capability", "8.9", "--size", "64x48"])
+        main(["engines", "build", model, "--capability", "8.9", "--size", "64x48"])
     assert stopped.value.code == 0, capsys.readouterr().err
     ahead, told = len(here.built), list[str]()
     source = make_video(tmp_path / "in.mp4", frames=2)
-    rtsr.run(rtsr.Job(source, tmp_path / "out.mp4", Fraction(scale), engine="rtx"), tell=told.append)
+    rtsr.run(rtsr.Job(source, tmp_path / "out.mp4", Fraction(scale), model=model, engine="rtx"), tell=told.append)
     assert ahead and len(here.built) == ahead and told == []
 
 
@@ -162,6 +164,15 @@ def test_pictures_and_larger_pictures(here: FakeLibrary) -> None:
             np.testing.assert_array_equal(upscale(image), repeated(image))
     assert [profile.usual for _, profile, _ in here.built] == [(640, 360), (1280, 720)] and len(told) == 2
     here.driver.check_clean()
+
+
+def test_a_picture_too_small_for_engines_is_said_before_one_is_built(here: FakeLibrary) -> None:
+    with (
+        rtsr.Upscaler(2, engine="rtx") as upscale,
+        pytest.raises(UsageError, match="sides of 16 to 8192 pixels, not 40x8; for other frames use --engine onnx"),
+    ):
+        upscale(np.zeros((8, 40, 3), np.uint8))
+    assert not here.built
 
 
 def test_a_scale_that_needs_two_runs(here: FakeLibrary) -> None:
