@@ -38,7 +38,7 @@ def test_every_scale_gives_the_size_asked_for_and_the_same_picture(
 def test_the_default_network_is_for_captures_and_keeps_colours(scale: str) -> None:
     flat = np.empty((40, 60, 3), np.uint8)
     with Upscaler(scale) as upscale:
-        assert upscale.describe() == f"quicksrnet-small-x{scale}-capture (ONNX Runtime, CPU: no other provider)"
+        assert upscale.describe().startswith(f"quicksrnet-small-x{scale}-capture (")
         for colour in ((128, 128, 128), (200, 60, 60), (30, 90, 160), (245, 245, 245), (8, 8, 8)):
             flat[:] = colour
             inner = upscale(flat)[12:-12, 12:-12].astype(float)
