@@ -114,6 +114,7 @@ class Refiner:
         """The upscaled planes of `frame`, as good as can be had until `due_ns`."""
         state = self._begin(frame)
         reached = np.zeros_like(state.exits) if self._last is None else np.where(state.fresh, 0, self._last.exits)
+        due_ns -= self.costs.reserve_ns
         left = due_ns - self.clock()
         wanted = self._plan(state, self._exit_ns, left, reached)
         planes, spent = self._finish(state, wanted, due_ns, left / SLICE)
@@ -239,6 +240,9 @@ class Refiner:
     def _refine(self, state: _State, region: Region, target: int, due_ns: float) -> None:
         """Take `region` to the exit `target`, or as far as there is time."""
         rect, seen = state.grid.rect_of(region), self._window(state.grid, region, target)
+        if not self._in_time(1, seen.area, due_ns):
+            state.spent.short += region.rows * region.columns
+            return
         rows, columns = seen.pixels
         features: tuple[Any, ...] = (np.ascontiguousarray(self._colours(state)[:, :, rows, columns]),)
         reached = 0

@@ -11,6 +11,8 @@ from rtsr.errors import UsageError
 
 TOLERANCE_NS = 1_000_000
 """A frame later than its budget by more than this is a miss."""
+LONGEST_WAIT_NS = 4_000_000
+"""Longer waits for a core are stalls: too rare to leave time for them in every frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,9 @@ class CostModel:
     """Time that stages take: measured rates times how slow the machine is just now.
 
     Slowness is a running mean of measured over predicted time with a running mean deviation, as in the
-    retransmission timer of TCP (RFC 6298); a promise is kept by counting on the mean and some deviations.
+    retransmission timer of TCP (RFC 6298); a promise is kept by counting on the mean and some deviations. Beside
+    these, which grow with a stage, stand waits for a core that another process has: as long as a scheduler's slice,
+    however short the stage.
     """
 
     rates: Mapping[str, Rate]
@@ -38,8 +42,12 @@ class CostModel:
     """Deviations above the mean that a pessimistic cost counts with."""
     slowness: float = 1.0
     deviation: float = 0.1
-    worst: float = field(default=4.0, repr=False)
-    """A single measurement counts as at most this: one stall says nothing about the next stage."""
+    worst: float = field(default=2.0, repr=False)
+    """A measurement counts as at most so many times slowness: one stall says nothing about the next stage, and a
+    lost core of two no more than doubles it."""
+    wait_ns: float = 0.0
+    """How much longer than expected a stage took of late, at its worst; what is more than `LONGEST_WAIT_NS` is not
+    waited for."""
 
     def expected_ns(self, stage: str, pixels: int) -> float:
         """Most likely time of `stage` over `pixels` input pixels."""
@@ -49,10 +57,20 @@ class CostModel:
         """Time that `stage` will rarely exceed."""
         return (self.slowness + self.caution * self.deviation) * self.rates[stage].cost_ns(pixels)
 
+    @property
+    def reserve_ns(self) -> float:
+        """Time to leave before a frame is due, for waits that the tolerance does not cover."""
+        return max(self.wait_ns - TOLERANCE_NS / 2, 0.0)
+
     def observe(self, stage: str, pixels: int, took_ns: float) -> None:
         """Learn from a stage that ran; long stages count for more than short, noisy ones."""
         predicted = self.rates[stage].cost_ns(pixels)
-        found = min(took_ns / predicted, self.worst)
+        over = took_ns - self.slowness * predicted
+        if self.wait_ns < over <= LONGEST_WAIT_NS:
+            self.wait_ns += 0.5 * (over - self.wait_ns)
+        else:
+            self.wait_ns *= 0.995
+        found = min(took_ns / predicted, self.worst * self.slowness)
         weight = min(1.0, predicted / 2e6)
         off = abs(found - self.slowness)
         # Faster to believe in trouble than in its end.
@@ -63,6 +81,7 @@ class CostModel:
         """Nothing ran, for want of time: believe a little more in a quiet machine, so that it is tried again."""
         self.slowness += 0.01 * (min(self.slowness, 1.0) - self.slowness)
         self.deviation *= 0.99
+        self.wait_ns *= 0.98
 
 
 def fit_rate(pixels: Sequence[int], took_ns: Sequence[float]) -> Rate:

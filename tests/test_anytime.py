@@ -64,11 +64,18 @@ def jitter(seed: int) -> Callable[[float], float]:
     return lambda _: float(random.uniform(0.8, 1.5))
 
 
+def rival(seed: int) -> Callable[[float], float]:
+    """From 500 ms on another process has one of two cores, in turns: a stage takes up to twice its time."""
+    random = np.random.default_rng(seed)
+    return lambda now: 1.0 if now < 500 * MS else float(random.uniform(1, 2))
+
+
 SITUATIONS = {
     "steady": lambda seed: lambda now: 1.0,
     "slow machine": lambda seed: lambda now: 3.0,
     "jitter": jitter,
     "doubled half-way": lambda seed: lambda now: 1.0 if now < 500 * MS else 2.0,
+    "a core shared from half-way": lambda seed: rival(seed),
 }
 
 
@@ -113,6 +120,28 @@ def test_a_stall_costs_the_frame_that_it_hits_and_no_other() -> None:
     assert sum(late) == 1 and stalled
     hit = late.index(True)
     assert tiles[hit + 15] >= 0.9 * tiles[hit - 1], "the model stays frightened"
+
+
+@pytest.mark.parametrize("budget_ms", [6, 12, 24])
+def test_waits_for_a_shared_core_are_allowed_for(budget_ms: int) -> None:
+    """From 500 ms on, one stage in twenty waits up to 3 ms, however short it is, and all take up to twice as long."""
+    random = np.random.default_rng(budget_ms)
+    refine = refiner(rival(budget_ms), reuse=False)
+    engine, take, late, refined = refine.engine, refine.engine._take, 0, 0
+
+    def with_waits(name: str, image: np.ndarray) -> None:
+        take(name, image)
+        if engine.now > 500 * MS and random.random() < 0.05:
+            engine.now += random.uniform(0, 3 * MS)
+
+    engine._take = with_waits
+    for i in range(150):
+        due = engine.now + budget_ms * MS
+        _, spent = refine.within(frame(i % 3), due)
+        late += engine.now > due + TOLERANCE_NS
+        refined += spent.tiles[1:].any()
+        engine.now = max(engine.now, due)
+    assert late <= 3 and refined > 140
 
 
 def test_more_time_takes_tiles_further() -> None:

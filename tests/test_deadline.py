@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from rtsr.deadline import Late, Least, LiveClock, Treatment, treat
+from rtsr.deadline import CostModel, Late, Least, LiveClock, Rate, Treatment, treat
 
 MS = 1e6
 LATENCY = 200 * MS
@@ -97,3 +97,28 @@ def simulate(seed: int) -> None:
 def test_thousands_of_live_streams_keep_their_latency(block: int) -> None:
     for seed in range(300 * block, 300 * (block + 1)):
         simulate(seed)
+
+
+def test_waits_are_left_time_for_however_short_the_stage() -> None:
+    costs = CostModel({"stage 1": Rate(0.1 * MS, 0)})
+    for _ in range(20):
+        costs.observe("stage 1", 1, 0.3 * MS)
+    assert costs.reserve_ns == 0, "the tolerance covers it"
+    for _ in range(4):
+        costs.observe("stage 1", 1, 3 * MS)
+    assert 1.5 * MS < costs.reserve_ns < 2.5 * MS
+    before = costs.reserve_ns
+    costs.observe("stage 1", 1, 50 * MS)
+    assert costs.reserve_ns < before, "a stall is no wait"
+    for _ in range(500):
+        costs.observe("stage 1", 1, 0.1 * MS)
+    assert costs.reserve_ns == 0
+
+
+def test_a_lost_core_is_learnt_at_once_and_a_stall_is_not() -> None:
+    lost, stalled = (CostModel({"stage 1": Rate(5 * MS, 0)}) for _ in range(2))
+    for _ in range(3):
+        lost.observe("stage 1", 1, 10 * MS)
+    stalled.observe("stage 1", 1, 500 * MS)
+    assert lost.cautious_ns("stage 1", 1) > 10 * MS > lost.expected_ns("stage 1", 1) > 7 * MS
+    assert stalled.expected_ns("stage 1", 1) < 7 * MS

@@ -83,7 +83,7 @@ def test_a_network_stream_that_stops(tmp_path: Path) -> None:
     with sending(clip, address):
         report = upscale(address, tmp_path / "out.mkv")
     # Loss on the way is said to be there.
-    assert_accounted(report, decoded=None if any("gaps" in note for note in report.notes) else 180)
+    assert_accounted(report, decoded=None if any("gap" in note for note in report.notes) else 180)
     assert any(f"{address} was ended: no picture arrived for 1.5 s" in note for note in report.notes)
     after = probe(tmp_path / "out.mkv")
     assert after.size == (128, 96) and after.seconds[0] == pytest.approx(0, abs=0.001)
@@ -137,7 +137,8 @@ def test_a_pipe_that_is_held_open_but_silent(tmp_path: Path) -> None:
 
 
 def test_standard_input_to_standard_output(tmp_path: Path) -> None:
-    clip = make_video(tmp_path / "clip.mp4", frames=40, audio=False)
+    times = [3000 * i + (42000 if i >= 20 else 0) for i in range(40)]
+    clip = make_video(tmp_path / "clip.mp4", frames=40, pts=times, audio=False)
     command = "from rtsr.cli import main; main()", "upscale", "-", "-o", "-", "--scale", "2", "--live"
     options = "--model", MODEL, "--report", str(tmp_path / "report.json")
     done = subprocess.run(
@@ -145,6 +146,7 @@ def test_standard_input_to_standard_output(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert b"standard output: " in done.stderr
+    assert b"note: a gap of 0.5 s was in standard input when it came" in done.stderr
     (tmp_path / "out.ts").write_bytes(done.stdout)
     after = probe(tmp_path / "out.ts")
     assert after.size == (128, 96)

@@ -6,7 +6,7 @@ import select
 import sys
 import time
 from array import array
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +112,7 @@ class LiveSource(PyAVSource):
         if self.name == PIPE:
             if sys.stdin.isatty():
                 raise UsageError("nothing is piped in; e.g. ffmpeg -i ... -f nut - | rtsr upscale - --live ...")
+            self.name = "standard input"  # As notes and errors call it.
             return self._open_pipe(sys.stdin.buffer)
         if _is_pipe(self.name):
             # Opened without waiting for somebody who writes: that nobody does must not hang.
@@ -178,7 +179,7 @@ class LiveSource(PyAVSource):
                 yield from self._stream.decode(None)
         finally:
             if gaps:
-                self.notes.append(f"{len(gaps)} gaps of {sum(gaps):.1f} s in all were in {self.name} when it came")
+                self.notes.append(f"{_gaps(gaps)} in {self.name} when it came")
 
     def _give_up(self, why: str) -> None:
         self.notes.append(f"{self.name} was ended: {why}")
@@ -206,6 +207,12 @@ class PlayedSource(PyAVSource):
                 if self._stop.wait(max(0.0, began + at - time.monotonic())):
                     return
             yield item
+
+
+def _gaps(seconds: Sequence[float]) -> str:
+    if len(seconds) == 1:
+        return f"a gap of {seconds[0]:.1f} s was"
+    return f"{len(seconds)} gaps of {sum(seconds):.1f} s in all were"
 
 
 class _Pipe:

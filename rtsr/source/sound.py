@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from rtsr.errors import SourceError
 
-LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""FFmpeg's names by number of channels, as many as FLAC has."""
+MOST_CHANNELS = 8
+"""As many as FLAC has."""
 FLAC_BITS = 24
 """What FLAC keeps of a sample that has more than 16 bits."""
 
@@ -32,7 +32,7 @@ def encode_sound(vs: ModuleType, nodes: list[Any], path: Path) -> tuple[IO[bytes
     """
     notes = []
     for node in nodes:
-        if node.num_channels not in LAYOUTS:
+        if node.num_channels > MOST_CHANNELS:
             raise SourceError(f"{path}: sound of {node.num_channels} channels; mix it to 8 first (core.std.AudioMix)")
         if node.sample_type == vs.FLOAT:
             notes.append(f"sound of float samples became {FLAC_BITS} bits")
@@ -50,10 +50,15 @@ def encode_sound(vs: ModuleType, nodes: list[Any], path: Path) -> tuple[IO[bytes
 
 
 def _add(out: OutputContainer, vs: ModuleType, node: Any) -> AudioStream:
-    stream = out.add_stream("flac", rate=node.sample_rate, layout=LAYOUTS[node.num_channels])
+    stream = out.add_stream("flac", rate=node.sample_rate, layout=_layout(node))
     assert isinstance(stream, AudioStream)
     stream.codec_context.format = "s16" if _narrow(vs, node) else "s32"
     return stream
+
+
+def _layout(node: Any) -> str:
+    """The node's channels for FFmpeg, whose mask has the same bits."""
+    return hex(node.channel_layout)
 
 
 def _narrow(vs: ModuleType, node: Any) -> bool:
@@ -66,7 +71,7 @@ def _packets(vs: ModuleType, node: Any, stream: AudioStream) -> Iterator[Packet]
         samples = np.stack([np.asarray(block[i]) for i in range(node.num_channels)], axis=1)
         whole = _as_whole(samples, None if node.sample_type == vs.FLOAT else node.bits_per_sample)
         form = "s16" if whole.dtype == np.int16 else "s32"
-        frame = AudioFrame.from_ndarray(whole.reshape(1, -1), format=form, layout=LAYOUTS[node.num_channels])
+        frame = AudioFrame.from_ndarray(whole.reshape(1, -1), format=form, layout=_layout(node))
         frame.sample_rate, frame.pts = node.sample_rate, start
         start += len(samples)
         yield from stream.encode(frame)

@@ -70,14 +70,21 @@ class Painter:
 
     def paint(self, rect: Rect, source: Planes, target: Sequence[NDArray], coding: Coding) -> None:
         """Upscale `rect` of the planes `source` into those of `target`."""
+        self.put(rect, self.upscaled(rect, source, coding), target)
+
+    def upscaled(self, rect: Rect, source: Planes, coding: Coding) -> list[NDArray]:
+        """What `rect` of the planes `source` becomes, in planes of its own."""
         seen = self.seen(rect)
         left, top = int(seen.x * self.scale), int(seen.y * self.scale)
         large = self._run(coding.decode(parts(source, seen.pixels, coding.steps)))
         large = large[:, : self.height - top, : self.width - left]
         rows, columns = self._place(rect)
         inner = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
-        made = parts(coding.encode(large), inner, coding.steps)
-        for new, part in zip(parts(target, (rows, columns), coding.steps), made, strict=True):
+        return parts(coding.encode(large), inner, coding.steps)
+
+    def put(self, rect: Rect, made: Planes, target: Sequence[NDArray]) -> None:
+        """Copy what `rect` became to where it belongs in the planes `target`."""
+        for new, part in zip(parts(target, self._place(rect), self.steps), made, strict=True):
             new[...] = part
 
     def _place(self, rect: Rect) -> tuple[slice, slice]:

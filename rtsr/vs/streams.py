@@ -70,32 +70,40 @@ class Stream:
 
     def _make(self, source: Picture, before: Record[vs.VideoFrame] | None) -> vs.VideoFrame:
         began = perf_counter()
-        last, regions = self._reusable(source, before)
-        form, painter = source.frame.format, self.painter
-        made = vs.core.create_video_frame(form, painter.width, painter.height) if last is None else last.copy()
-        if regions:
-            target = planes_of(made)
-            for rect in regions:
-                painter.paint(rect, source.planes, target, source.coding)
+        made, reused = self._renewed(source, before) or (self._whole(source), 0.0)
         made.props = source.frame.props
-        computed = sum(rect.area for rect in regions) / painter.area
-        tag(made, [0.0, 1.0], perf_counter() - began, 1 - computed)
+        tag(made, [0.0, 1.0], perf_counter() - began, reused)
         return made
 
-    def _reusable(
-        self, source: Picture, before: Record[vs.VideoFrame] | None
-    ) -> tuple[vs.VideoFrame | None, list[Rect]]:
-        """The upscaled frame to start from, None for a new one, and what is left to compute."""
-        whole = None, self._tiles
+    def _whole(self, source: Picture) -> vs.VideoFrame:
+        painter = self.painter
+        made = vs.core.create_video_frame(source.frame.format, painter.width, painter.height)
+        target = planes_of(made)
+        for rect in self._tiles:
+            painter.paint(rect, source.planes, target, source.coding)
+        return made
+
+    def _renewed(self, source: Picture, before: Record[vs.VideoFrame] | None) -> tuple[vs.VideoFrame, float] | None:
+        """The frame before with what is new in this one, and the share that was reused; None where that does not pay.
+
+        What is new is computed first: the frame before may still be on its way, in another stream.
+        """
         if before is None or not isinstance(old := before.source, Picture) or old.coding != source.coding:
-            return whole
-        fresh = self.painter.fresh(old.planes, source.planes, source.coding.steps)
-        regions = self._regions(fresh)
-        seen = sum(self.painter.seen(rect).area for rect in regions)
-        if seen > WORTHWHILE * self.painter.area:
-            return whole
+            return None
+        painter = self.painter
+        regions = self._regions(painter.fresh(old.planes, source.planes, source.coding.steps))
+        if sum(painter.seen(rect).area for rect in regions) > WORTHWHILE * painter.area:
+            return None
+        new = [(rect, painter.upscaled(rect, source.planes, source.coding)) for rect in regions]
         last = before.wait()
-        return whole if last is None else (last, regions)
+        if last is None:
+            return None
+        made = last.copy()
+        if new:
+            target = planes_of(made)
+            for rect, planes in new:
+                painter.put(rect, planes, target)
+        return made, 1 - sum(rect.area for rect in regions) / painter.area
 
     def _regions(self, fresh: NDArray[np.bool_]) -> list[Rect]:
         if not fresh.any():

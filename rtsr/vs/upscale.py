@@ -76,29 +76,25 @@ def Upscale(
     """
     try:
         check_clip(clip)
-        _check_whole("num_streams", num_streams, 1, MOST)
-        if threads is not None:
-            _check_whole("threads", threads, 1, MOST)
-        if tile is not None:
-            _check_whole("tile", tile, SMALLEST_TILE)
+        _check_numbers(num_streams, threads, tile)
         wanted, means = as_scale(scale), Means(engine, provider, threads)
         if peek:
             _look_at(clip)
         if deadline is not None or quality is not None:
-            pace = Pace.of(deadline=None if deadline is None else as_seconds(deadline), quality=quality)
-            assert pace is not None
-            if tile is not None:
-                raise UsageError("a deadline or a quality has tiles of its own; leave out tile")
-            return fitted(_paced(clip, wanted, pace, means, model, reuse), clip, wanted)
-        if threads is None and engine not in NVIDIA:
-            means = replace(means, threads=max((os.cpu_count() or 1) // num_streams, 1))
-        engines = [
-            means.open_reaching(model, DEFAULT_MODEL, wanted, size=(clip.width, clip.height))
-            for _ in range(num_streams)
-        ]
-        return fitted(_streamed(clip, engines, wanted, tile, reuse), clip, wanted)
+            large = _paced(clip, wanted, _pace(deadline, quality, tile), means, model, reuse)
+        else:
+            large = _streamed(clip, _engines(clip, num_streams, means, model, wanted), wanted, tile, reuse)
+        return fitted(large, clip, wanted)
     except RtsrError as cause:
         raise vs.Error(f"rtsr: {cause}") from cause
+
+
+def _check_numbers(num_streams: object, threads: object, tile: object) -> None:
+    _check_whole("num_streams", num_streams, 1, MOST)
+    if threads is not None:
+        _check_whole("threads", threads, 1, MOST)
+    if tile is not None:
+        _check_whole("tile", tile, SMALLEST_TILE)
 
 
 def _check_whole(name: str, value: object, least: int, most: float = inf) -> None:
@@ -126,6 +122,21 @@ def _look_at(clip: vs.VideoNode) -> None:
             vs.core.log_message(
                 vs.MESSAGE_TYPE_WARNING, "rtsr: interlaced frames are upscaled as whole pictures; deinterlace first"
             )
+
+
+def _pace(deadline: float | str | None, quality: float | None, tile: int | None) -> Pace:
+    if deadline is not None and quality is not None:
+        raise UsageError("give a deadline or a quality, not both")
+    if tile is not None:
+        raise UsageError("a deadline or a quality has tiles of its own; leave out tile")
+    return Pace(None if deadline is None else as_seconds(deadline), quality)
+
+
+def _engines(clip: vs.VideoNode, count: int, means: Means, model: str | Path | None, scale: Fraction) -> list[Engine]:
+    """One for each stream, each on its share of the cores unless `means` says how many."""
+    if means.threads is None and means.engine not in NVIDIA:
+        means = replace(means, threads=max((os.cpu_count() or 1) // count, 1))
+    return [means.open_reaching(model, DEFAULT_MODEL, scale, size=(clip.width, clip.height)) for _ in range(count)]
 
 
 def _streamed(

@@ -128,7 +128,7 @@ def test_other_scales_are_fitted() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"quality": 0.5, "deadline": 0.1}, "give one of"),
+        ({"quality": 0.5, "deadline": 0.1}, "a deadline or a quality, not both"),
         ({"quality": 2}, "between 0 and 1"),
         ({"quality": float("nan")}, "between 0 and 1"),
         ({"deadline": -1}, "out of range"),

@@ -62,8 +62,16 @@ def test_the_whole_job(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bits", [16, 24])
-@pytest.mark.parametrize("channels", ["[vs.FRONT_LEFT]", "[vs.FRONT_LEFT, vs.FRONT_RIGHT]"])
-def test_sound_arrives_sample_by_sample(tmp_path: Path, bits: int, channels: str) -> None:
+@pytest.mark.parametrize(
+    ("channels", "layout"),
+    [
+        ("[vs.FRONT_LEFT]", {"FL"}),
+        ("[vs.FRONT_LEFT, vs.FRONT_RIGHT]", {"FL", "FR"}),
+        ("[vs.FRONT_LEFT, vs.FRONT_RIGHT, vs.FRONT_CENTER]", {"FL", "FR", "FC"}),
+        ("[vs.FRONT_LEFT, vs.FRONT_RIGHT, vs.FRONT_CENTER, vs.BACK_CENTER]", {"FL", "FR", "FC", "BC"}),
+    ],
+)
+def test_sound_arrives_sample_by_sample(tmp_path: Path, bits: int, channels: str, layout: set[str]) -> None:
     body = (
         "clip = core.std.BlankClip(format=vs.YUV420P8, width=64, height=48, length=25, fpsnum=25)\n"
         f"sound = core.std.BlankAudio(channels={channels}, bits={bits}, samplerate=48000, length=48000)\n"
@@ -79,6 +87,9 @@ def test_sound_arrives_sample_by_sample(tmp_path: Path, bits: int, channels: str
             order.append("sound" if isinstance(item, Copied) else "frame")
         lengths = [sum(frame.samples for packet in of for frame in packet.decode()) for of in packets.values()]
         depths = [stream.codec_context.format.bits for stream in source.others]
+        assert [{channel.name for channel in stream.codec_context.layout.channels} for stream in source.others] == [
+            layout
+        ] * 2
     assert lengths == [48000, 24000] and depths == [16 if bits == 16 else 32] * 2
     assert "sound" in order[:6] and "frame" in order[-12:]
 
