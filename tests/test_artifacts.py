@@ -26,6 +26,8 @@ from rtsr.engine.resample import bicubic, lanczos
 
 LEVELS = 0.2
 """How far a mean may move, in levels of 255."""
+SHOWN = 0.5
+"""Levels that 8 bits show."""
 
 
 class Spoilt:
@@ -88,6 +90,13 @@ def test_pictures_keep_their_mean_with_networks_for_photographs(scale: Fraction,
     stills = natural(shared / "data", scale)
     for name, engine in shipped("photo", scale).items():
         assert abs(drift_natural(engine, stills)[0]) < LEVELS, name
+
+
+def test_colours_stay_and_show_no_pattern_with_plain_networks_for_captures(scale: Fraction) -> None:
+    for name, engine in shipped("capture", scale).items():
+        if name.startswith("quicksrnet"):
+            assert np.abs(drift_flat(engine, GREYS + COLOURS)).max() < SHOWN, name
+            assert checkerboard_flat(engine, GREYS + COLOURS) < SHOWN, name
 
 
 def test_networks_for_captures_ring_hardly_more_than_bicubic_beside_edges(scale: Fraction) -> None:
