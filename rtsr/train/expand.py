@@ -12,8 +12,8 @@ class CollapsedBlock(nn.Module):
     passes through the wide one: a step costs little more. What changes is how the optimiser moves. The second starts at
     zero, so the block begins as the plain convolution.
 
-    After "Collapsible Linear Blocks for Super-Efficient Super Resolution" and "ExpandNets: Linear Over-parameterization to
-    Train Compact Convolutional Networks"; that the plain kernel stays beside the pair, and the zeros, are this file's.
+    After "Collapsible Linear Blocks for Super-Efficient Super Resolution" and "ExpandNets: Linear Over-parameterization
+    to Train Compact Convolutional Networks"; that the plain kernel stays beside the pair, and the zeros, are this file's.
     """
 
     def __init__(self, kernel: Tensor, width: int) -> None:
