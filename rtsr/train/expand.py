@@ -13,7 +13,7 @@ class CollapsedBlock(nn.Module):
     zero, so the block begins as the plain convolution.
 
     After "Collapsible Linear Blocks for Super-Efficient Super Resolution" and "ExpandNets: Linear Over-parameterization
-    to Train Compact Convolutional Networks"; that the plain kernel stays beside the pair, and the zeros, are this file's.
+    to Train Compact Convolutional Networks"; the plain kernel beside the pair and the zeros are added here.
     """
 
     def __init__(self, kernel: Tensor, width: int) -> None:
