@@ -40,13 +40,13 @@ def measure(library: Library, recipe: Recipe, capability: str, name: str, networ
 
 
 def measured(library: Library, profile: Profile) -> Iterator[dict[str, object]]:
-    """All engines of all shipped networks, network by network; those with one exit with planes at their ends too."""
+    """All engines of all shipped networks, network by network; whole ones, last exits too, also with planes."""
     networks = resources.networks().values()
     first = resources.parts(next(iter(networks)))
     measure(library, Recipe(profile), CAPABILITIES[0], *next(iter(first.items())))  # Loads what all need.
     for network in networks:
         for name, path in resources.parts(network).items():
-            colours = (None,) if network.card.exits else (None, Colour("bt709"))
+            colours = (None, Colour("bt709")) if name in resources.whole(network) else (None,)
             for colour, precision, capability in product(colours, PRECISIONS, CAPABILITIES):
                 yield measure(library, Recipe(profile, precision, colour, network.card), capability, name, path)
 
