@@ -99,7 +99,8 @@ class PacedUpscaler:
         network = find_reaching_network(str(model or DEFAULT_MODEL), self.scale)
         if network.card.scale < self.scale:
             raise UsageError(
-                f"{network.card.name} does not reach {float(self.scale):g}; leave out the deadline or quality"
+                f"{network.card.name} does not reach {float(self.scale):g} in one run; "
+                f"leave out the deadline or quality, or upscale by {float(network.card.scale):g} at most"
             )
         self._method: _Tiles | _WholeFrames
         if network.card.exits:

@@ -110,7 +110,11 @@ def _check_source(job: Job) -> None:
     if job.live is not None and job.live.realtime and is_live(job.source):
         raise UsageError(f"{job.source} has a pace of its own; --realtime is for files: use --live alone")
     if job.live is not None and not job.live.realtime and Path(job.source).is_file():
-        raise UsageError(f"{job.source} is a file; add --realtime to play it at its own pace, or leave out --live")
+        raise UsageError(
+            f"{job.source} is a file; add --realtime to play it at its own pace, or leave out --live and live presets"
+        )
+    if job.output is None and is_live(job.source):
+        raise UsageError(f"name the output of the live input {job.source} with -o, e.g. -o out.mkv")
 
 
 def _is_script(job: Job) -> bool:
@@ -169,8 +173,6 @@ def _check_output(job: Job, output: Path | str) -> None:
 
 def default_output(job: Job, source: Source) -> Path:
     """Where the result goes if nothing is said: the source's stem with the scale behind it, in its folder."""
-    if is_live(job.source):
-        raise UsageError(f"name the output of the live input {job.source} with -o, e.g. -o out.mkv")
     suffix = holding_suffix(source, job.encoding, rotated=source.video.display_matrix is not None)
     return source.path.with_name(f"{source.path.stem}_{label(job)}{suffix}")
 

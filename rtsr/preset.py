@@ -46,11 +46,11 @@ class Preset:
     quality: float | None = None
     """Share of the network's full compute to spend, 0 to 1. Excludes `fps`, `deadline`."""
     late: Late | None = None
-    """What becomes of frames that cannot be made in time: "degrade", "repeat" or "drop"."""
+    """What becomes of frames that cannot be made in time: "degrade", "repeat" or "drop". With a time or `live`."""
     live: bool | None = None
     """Whether the input's clock rules."""
     latency: float | None = None
-    """Seconds after its time that a live frame may be upscaled; in TOML a text with a unit ("100ms")."""
+    """Seconds after its time that a live frame may be upscaled; in TOML a text with a unit ("100ms"). With `live`."""
     codec: str | None = None
     """Name of the video encoder, e.g. `libx264`."""
     crf: int | None = None
@@ -90,6 +90,12 @@ class Preset:
         said = [key for key in ("fps", "deadline", "quality") if getattr(self, key) is not None]
         if len(said) > 1:
             raise PresetError(f"{' and '.join(said)} exclude each other; keep one")
+        if self.quality is not None and self.live:
+            raise PresetError("quality takes the time that it takes, and live does not wait; keep one")
+        if self.late is not None and self.fps is None and self.deadline is None and not self.live:
+            raise PresetError("late means nothing without a deadline; add fps, deadline or live = true")
+        if self.latency is not None and not self.live:
+            raise PresetError("latency means nothing without live = true; add that, or leave it out")
 
 
 def read_preset(path: Path) -> Preset:

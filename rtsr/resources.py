@@ -77,6 +77,10 @@ def find_networks(model: str) -> list[Network]:
         if not path.is_file():
             raise UsageError(f"there is no card {model}; name a network's .toml file, or one of: rtsr models")
         return [Network(read_card(path), path)]
+    if model.endswith(".onnx"):
+        card = Path(model).with_suffix(".toml")
+        cure = f"name its card, {card}" if card.is_file() else f"it has no card yet; make one with: rtsr import {model}"
+        raise UsageError(f"{model} is a network's file: {cure}")
     known = networks()
     if model in known:
         return [known[model]]

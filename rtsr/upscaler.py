@@ -82,8 +82,10 @@ class Upscaler:
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Upscale an RGB picture, (H, W, 3) uint8, to (round(H * scale), round(W * scale), 3) uint8."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(f"an image is (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        if not isinstance(image, np.ndarray):
+            raise ValueError(f"an image is an array, (H, W, 3) uint8, not {type(image).__name__}")
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise ValueError(f"an image is (H, W, 3) uint8 and not empty, got {image.shape} {image.dtype}")
         height, width = (round(side * self.scale) for side in image.shape[:2])
         planar = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)[None] / np.float32(255)
         large = self._upscale(planar)

@@ -282,9 +282,11 @@ def test_what_cannot_be_is_said(
 
 
 def test_a_live_input_needs_a_named_output(tmp_path: Path) -> None:
-    data = as_transport_stream(make_video(tmp_path / "clip.mp4", frames=5, audio=False))
-    with fifo(tmp_path / "pipe", data) as pipe, pytest.raises(UsageError, match=r"name the output .* with -o"):
-        run(Job(pipe, None, SCALE, model=MODEL, live=Live(stall=1)))
+    """Said before anything is waited for: nothing is ever sent here."""
+    os.mkfifo(tmp_path / "pipe")
+    for source in (tmp_path / "pipe", "udp://127.0.0.1:9"):
+        with pytest.raises(UsageError, match=r"name the output .* with -o"):
+            run(Job(source, None, SCALE, model=MODEL, live=Live(stall=1)))
 
 
 def test_a_pipe_that_nothing_comes_through_can_be_interrupted(tmp_path: Path) -> None:

@@ -349,12 +349,27 @@ def test_a_height_that_is_no_upscaling_is_refused(tmp_path: Path, height: int) -
         upscale(make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4", None, height=height)
 
 
+def test_transparency_that_decoders_skip_is_noted(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "in.webm"), "w") as out:
+        stream = out.add_stream("libvpx", rate=30, options={"auto-alt-ref": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuva420p"
+        for number in range(3):
+            frame = picture(number, (64, 48)).reformat(format="yuva420p")
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    assert run(Job(tmp_path / "in.webm", scale=SCALE, engine="bicubic")).notes == ("transparency was left out",)
+
+
 @pytest.mark.parametrize(
     ("encoding", "match"),
     [
         ({"codec": "nothing"}, "unknown encoder"),
         ({"codec": "aac"}, "encodes audio"),
         ({"crf": 64}, "between 0"),
+        ({"crf": "20"}, "between 0 .* not '20'"),
+        ({"crf": 20, "options": {"crf": "30"}}, "crf is said twice"),
+        ({"codec": "prores_ks"}, "rtsr gives yuv420p"),
         ({"options": {"nosuch": "1"}}, "no option nosuch"),
         ({"options": {"preset": "nosuch"}}, "does not accept"),
     ],

@@ -129,6 +129,21 @@ def test_scale_is_checked_without_a_file_too(scale):
         Preset("a", scale=scale)
 
 
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('latency = "100ms"', "latency means nothing without live = true"),
+        ('latency = "100ms"\nlive = false', "latency means nothing without live = true"),
+        ('late = "drop"', "late means nothing without a deadline"),
+        ('late = "drop"\nquality = 0.5', "late means nothing without a deadline"),
+        ("quality = 0.5\nlive = true", "quality takes the time that it takes"),
+    ],
+)
+def test_what_means_nothing_is_refused(tmp_path, lines, says):
+    with pytest.raises(PresetError, match=says):
+        read_preset(write(tmp_path, f'summary = "a"\n{lines}'))
+
+
 def test_scale_and_height_exclude_each_other():
     with pytest.raises(PresetError, match="scale and height exclude each other"):
         Preset("a", scale=Fraction(2), height=1080)

@@ -1,6 +1,7 @@
 """Pictures through the public `Upscaler`: sizes, padding, passes and colours."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,8 @@ def test_scales_out_of_range(scale: float | str) -> None:
         Upscaler(scale)
 
 
-@pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3))])
-def test_what_is_no_picture_is_refused(bad: np.ndarray) -> None:
+@pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)),
+                                 np.zeros((0, 4, 3), np.uint8), [[[1, 2, 3]]]])  # fmt: skip
+def test_what_is_no_picture_is_refused(bad: Any) -> None:
     with Upscaler(2, engine="bicubic") as upscale, pytest.raises(ValueError, match="uint8"):
         upscale(bad)

@@ -43,5 +43,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     wrong_usage = getattr(error, "format_message", None)  # Typer's own errors; their classes have moved about.
     if wrong_usage is not None:
         message = wrong_usage().rstrip(".")
-        return f"error: {message}; see: rtsr --help" if message else "", 2
+        context = getattr(error, "ctx", None)
+        command = "rtsr" if context is None else context.command_path
+        return f"error: {message}; see: {command} --help" if message else "", 2
     return f"error: unexpected {error!r}; RTSR_DEBUG=1 shows where; please report it", 1

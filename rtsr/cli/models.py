@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +18,8 @@ from rtsr.errors import UsageError
 
 models_app = typer.Typer(rich_markup_mode="markdown")
 app.add_typer(models_app, name="models")
+WIDE = 200
+"""More columns of text than the table needs."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -38,7 +41,10 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         return
     console = Console()
     if networks:
-        console.print(_networks(networks))
+        table = _networks(networks)
+        # A name that is broken in two cannot be copied: rather a line that the terminal breaks.
+        needed = console.measure(table, options=console.options.update(width=WIDE)).minimum
+        Console(width=max(console.width, needed)).print(table)
     else:
         console.print("No network is installed.")
     console.print(_engines(summaries))
@@ -63,9 +69,11 @@ def show(
 
 
 def _networks(cards: list[Card]) -> Table:
-    table = Table(title="Networks (PSNR-Y in dB)")
+    table = Table(
+        title="Networks (PSNR-Y in dB)", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     datasets = list(dict.fromkeys(name for card in cards for name in card.quality))
-    table.add_column("name", overflow="fold")
+    table.add_column("name", no_wrap=True)
     for title in ("scale", "flavour", "parameters", "kMACs/px", *datasets):
         table.add_column(title, justify="left" if title == "flavour" else "right")
     for card in cards:

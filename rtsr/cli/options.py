@@ -130,6 +130,19 @@ def as_job(wish: Wish, preset: Preset) -> Job:
     )
 
 
+def left_out(wish: Wish, preset: Preset) -> list[str]:
+    """What `preset` says that `as_job` leaves out because it does not go with what `wish` says, in lines for people."""
+    notes = []
+    paced = next((key for key in ("fps", "deadline", "quality") if getattr(preset, key) is not None), None)
+    if wish.engine in RESAMPLERS and preset.model is not None:
+        notes.append(f"the preset's model is left out: {wish.engine} runs no network")
+    if wish.engine in RESAMPLERS and paced is not None:
+        notes.append(f"the preset's {paced} is left out: {wish.engine} has no shares to spend")
+    if not _keeps_encoder(wish, preset) and (preset.crf is not None or preset.encoder_options):
+        notes.append(f"the preset's crf and encoder options are left out: they are not meant for {wish.codec}")
+    return notes
+
+
 def _pace(wish: Wish, preset: Preset) -> Pace | None:
     """What may be spent on a frame; what is said replaces all that the preset says of it."""
     deadline = None if wish.deadline is None else parse_duration(wish.deadline)
@@ -156,15 +169,18 @@ def _live(wish: Wish, preset: Preset) -> Live | None:
 
 def _encoding(wish: Wish, preset: Preset) -> Encoding:
     # Quality and options of a preset are meant for its own encoder.
-    same_codec = wish.codec is None or wish.codec == (preset.codec or "libx264")
+    same_codec = _keeps_encoder(wish, preset)
+    said = _parse_options(wish.encoder_option or [])
+    crf = preset.crf if same_codec and "crf" not in said else None
     return Encoding(
         codec=wish.codec or preset.codec or "libx264",
-        crf=preset.crf if wish.crf is None and same_codec else wish.crf,
-        options={
-            **(preset.encoder_options or {} if same_codec else {}),
-            **_parse_options(wish.encoder_option or []),
-        },
+        crf=crf if wish.crf is None else wish.crf,
+        options={**(preset.encoder_options or {} if same_codec else {}), **said},
     )
+
+
+def _keeps_encoder(wish: Wish, preset: Preset) -> bool:
+    return wish.codec is None or wish.codec == (preset.codec or "libx264")
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -39,11 +39,17 @@ def presets(
 
 
 @presets_app.command()
-def show(name: Annotated[str, typer.Argument(help="A preset's name, or a path to a .toml file.")]) -> None:
+def show(
+    name: Annotated[
+        str | None, typer.Argument(help="A preset's name, or a path to a .toml file.", show_default=False)
+    ] = None,
+) -> None:
     """Print a preset's file, with its comments.
 
     Example: `rtsr presets show archive`
     """
+    if name is None:
+        raise UsageError(f"name a preset: {', '.join(preset_names())}, or a path to a .toml file")
     path = preset_path(name)
     read_preset(path)  # An error in it is worth more than its text.
     print(path.read_text("utf-8"), end="")

@@ -7,8 +7,9 @@ def summarise(report: Report) -> str:
     """What `report` says: a line, and one more where a pace was set."""
     times = ", ".join(f"{stage} {figures['p50']:.0f}" for stage, figures in report.stages.items() if figures)
     (w, h), (big_w, big_h) = report.input_size, report.output_size
+    frames = f"{report.frames} frame{'' if report.frames == 1 else 's'}"
     first = (
-        f"{report.output}: {report.frames} frames, {w}x{h} to {big_w}x{big_h} with {report.engine}, "
+        f"{report.output}: {frames}, {w}x{h} to {big_w}x{big_h} with {report.engine}, "
         f"{report.seconds:.1f} s, {report.frames / report.seconds:.1f} fps; median ms a frame: {times}"
     )
     more = [*_spending(report.spending or {}), *_reference(report.reference or {})]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rtsr.cli.app import app
+from rtsr.engine.session import check_threads
 from rtsr.errors import TrainError, UsageError, need
 
 
@@ -36,6 +37,7 @@ def train_command(
     from rtsr.train.recipe import read_recipe
     from rtsr.train.session import Session
 
+    check_threads(threads)
     if threads is not None:
         torch.set_num_threads(threads)
     if not data.is_dir():

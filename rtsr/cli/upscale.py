@@ -94,6 +94,9 @@ def upscale(
         overwrite=overwrite,
     )
     job = o.as_job(wish, chosen)
+    if not quiet:
+        for line in o.left_out(wish, chosen):
+            print(f"note: {line}", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Stopped in whatever way, keep what is done.
     try:
         done = _run_with_bar(job, quiet)

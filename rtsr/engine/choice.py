@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine, MultiExitEngine
 from rtsr.engine.onnx import OnnxEngine
+from rtsr.engine.session import check_threads
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import UsageError
 from rtsr.preset import ENGINES, NVIDIA, RUN_NETWORKS
@@ -44,6 +45,7 @@ class Means:
             parse_provider(self.provider)
             if self.engine not in ("auto", "onnx"):
                 raise UsageError(f"a provider is what ONNX Runtime runs on; leave it out, or the engine {self.engine}")
+        check_threads(self.threads)
         if self.threads is not None and self.engine in NVIDIA:
             raise UsageError(f"threads are cores, and the engine {self.engine} runs on the GPU; leave out threads")
 

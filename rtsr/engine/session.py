@@ -21,16 +21,26 @@ LABOUR = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 """Operators that a provider has to run itself: the processor may only help with what is small."""
 
 
+MOST_THREADS = 256
+"""Every one takes time to start, and memory; thousands of them bring a machine to a halt."""
+
+
+def check_threads(threads: object) -> None:
+    """Raise UsageError unless `threads` is None or a whole number of 1 to `MOST_THREADS`."""
+    if threads is None or (isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= MOST_THREADS):
+        return
+    raise UsageError(f"threads is a whole number of 1 to {MOST_THREADS}, not {threads!r}; leave it out for all cores")
+
+
 def open_session(
     network: str | Path | bytes, threads: int | None = None, provider: Provider = CPU
 ) -> onnxruntime.InferenceSession:
     """A session on `threads` cores, by default all, of the ONNX file `network`, or of its content.
 
-    Raises UsageError where `threads` is below 1, EngineError where `provider` cannot be used here or leaves the
+    Raises UsageError for `threads` that cannot be, EngineError where `provider` cannot be used here or leaves the
     network's convolutions to the processor; otherwise whatever ONNX Runtime raises.
     """
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads is at least 1, not {threads}")
+    check_threads(threads)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = QUIET
     options.intra_op_num_threads = threads or 0
@@ -77,7 +87,7 @@ def _check_used(session: onnxruntime.InferenceSession, provider: Provider) -> No
 class Graph:
     """The ONNX file `path`, loaded; `name` stands for it in errors.
 
-    Raises EngineError where ONNX Runtime cannot load it with `provider`, UsageError where `threads` is below 1.
+    Raises EngineError where ONNX Runtime cannot load it with `provider`, UsageError for `threads` that cannot be.
     """
 
     def __init__(self, path: Path, name: str, threads: int | None, provider: Provider = CPU) -> None:

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from rtsr.card import Card, Origin, Quality
-from rtsr.engine.session import first_line
 from rtsr.errors import TrainError
 from rtsr.export import quicksrnet
 from rtsr.export.check import check_parity, noise, radius, scale_of
@@ -98,7 +97,7 @@ def export_checkpoint(
         weights, step = state["average"], state["step"]
     except Exception as cause:  # torch.load raises whatever its unpickler meets
         raise TrainError(
-            f"{checkpoint} is no checkpoint of `rtsr train` ({first_line(cause)}); weights from elsewhere: rtsr import"
+            f"{checkpoint} is no checkpoint of `rtsr train`; weights from elsewhere: rtsr import"
         ) from cause
     model = build(recipe.arch, recipe.scale)
     try:

@@ -53,6 +53,9 @@ def import_network(
     if not file.is_file():
         raise ImportFailed(f"{file} is {'a folder' if file.is_dir() else 'not there'}; name a network's file")
     name = name or file.stem
+    target = folder / f"{name}.onnx"
+    if target.exists() and target.samefile(file):
+        raise UsageError(f"what is made of {file} would replace it; choose another --name or --folder")
     if suffix == ".onnx":
         if arch is not None:
             raise UsageError(f"{file} is a graph with an architecture of its own; leave out --arch")

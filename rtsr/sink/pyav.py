@@ -25,6 +25,8 @@ from rtsr.source.base import Copied, Source
 from rtsr.source.pyav import PyAVSource
 
 IN_MPEGTS = {"h264", "hevc", "mpeg2video", "mpeg4", "aac", "ac3", "eac3", "mp2", "mp3", "opus", "dvb_subtitle"}
+PIXELS = "yuv420p"
+"""What encoders are given."""
 DEFAULT_CRF = 17
 """Constant rate factor for libx264 where none is asked for: hard to tell from what was encoded."""
 
@@ -49,9 +51,14 @@ class Encoding:
             ) from cause
         if codec.type != "video":
             raise UsageError(f"{self.codec} encodes {codec.type}, not video; try libx264")
+        if codec.video_formats and PIXELS not in (form.name for form in codec.video_formats):
+            takes = ", ".join(form.name for form in codec.video_formats[:3])
+            raise UsageError(f"{self.codec} takes {takes}, and rtsr gives {PIXELS}; try libx264, libx265 or ffv1")
         worst = 51 if self.codec in ("libx264", "libx265") else 63
-        if self.crf is not None and not 0 <= self.crf <= worst:
-            raise UsageError(f"crf is between 0 (best) and {worst} for {self.codec}, not {self.crf}")
+        if self.crf is not None and not (isinstance(self.crf, int) and 0 <= self.crf <= worst):
+            raise UsageError(f"crf is between 0 (best) and {worst} for {self.codec}, not {self.crf!r}")
+        if self.crf is not None and "crf" in self.options:
+            raise UsageError(f"crf is said twice, as {self.crf} and as an option; leave out one of them")
 
     def as_options(self) -> dict[str, str]:
         """The encoder's options, as FFmpeg takes them; encoders that print are told to print errors only."""
@@ -183,13 +190,16 @@ class PyAVSink:
         video = self.video
         wanted = av.Codec(encoding.codec, "w").canonical_name
         if not _holds(self._container, {wanted}):
-            raise UsageError(f"{self.path.suffix} files cannot hold {wanted} video; name the output .mp4 or .mkv")
+            other = ", or add --codec libvpx-vp9" if self.path.suffix.lower() == ".webm" else ""
+            raise UsageError(
+                f"{self.path.suffix} files cannot hold {wanted} video; name the output .mp4 or .mkv{other}"
+            )
         os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise.
         options = encoding.as_options()
         stream = self._container.add_stream(encoding.codec, rate=video.rate or 25, options=options)
         context = stream.codec_context
         assert isinstance(stream, VideoStream) and isinstance(context, VideoCodecContext)
-        stream.width, stream.height, stream.pix_fmt = video.width, video.height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = video.width, video.height, PIXELS
         stream.time_base = context.time_base = video.time_base
         context.sample_aspect_ratio = video.sample_aspect
         context.colorspace = video.matrix
@@ -207,9 +217,11 @@ class PyAVSink:
         try:
             context.open()
         except (FFmpegError, ValueError) as cause:
+            said = " ".join(f"{key}={value}" for key, value in options.items())
             raise SinkError(
-                f"{encoding.codec} does not accept {video.width}x{video.height} at a time base of {video.time_base} "
-                f"with {options} ({_reason(cause)}); check --crf and --encoder-option, or use libx264"
+                f"{encoding.codec} does not accept {video.width}x{video.height} at a time base of {video.time_base}"
+                f"{' with ' + said if said else ''} ({_reason(cause)}); check --crf and --encoder-option, or use "
+                "libx264; rtsr doctor says which encoders work here"
             ) from cause
         if unknown := ", ".join(sorted(set(options) & set(context.options))):
             raise UsageError(f"{encoding.codec} has no option {unknown}; see: ffmpeg -h encoder={encoding.codec}")
@@ -231,7 +243,7 @@ class PyAVSink:
         return copies
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
-        picture = av.VideoFrame(self.video.width, self.video.height, "yuv420p")
+        picture = av.VideoFrame(self.video.width, self.video.height, PIXELS)
         for plane, pixels in zip(picture.planes, (frame.y, frame.u, frame.v), strict=True):
             rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
             rows[: plane.height, : plane.width] = pixels

@@ -158,7 +158,7 @@ class PacedStream:
         try:
             planes, shares, reused = self.method.make(n, Picture.of(f), due_ns)
         except RtsrError as cause:
-            raise vs.Error(f"rtsr: frame {n}: {cause}") from cause
+            raise vs.Error(f"rtsr: frame {n}: {cause}") from None
         made = vs.core.create_video_frame(f.format, *self.size)
         for new, plane in zip(planes_of(made), planes, strict=True):
             new[...] = plane

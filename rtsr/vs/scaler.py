@@ -22,7 +22,7 @@ else:
         Catrom = need("vskernels", "vsscale").Catrom
         BaseGenericScaler = need("vsscale", "vsscale").BaseGenericScaler
     except RtsrError as cause:
-        raise vs.Error(f"rtsr: {cause}") from cause
+        raise vs.Error(f"rtsr: {cause}") from None
 
 
 class Scaler(BaseGenericScaler):
@@ -100,4 +100,4 @@ class Scaler(BaseGenericScaler):
         try:
             return find_reaching_network(str(self.model or DEFAULT_MODEL), factor).card
         except RtsrError as cause:
-            raise vs.Error(f"rtsr: {cause}") from cause
+            raise vs.Error(f"rtsr: {cause}") from None

@@ -66,7 +66,7 @@ class Stream:
                 return self._make(source, None)
             return self.history.make(n, source, lambda before: self._make(source, before))
         except RtsrError as cause:
-            raise vs.Error(f"rtsr: frame {n}: {cause}") from cause
+            raise vs.Error(f"rtsr: frame {n}: {cause}") from None
 
     def _make(self, source: Picture, before: Record[vs.VideoFrame] | None) -> vs.VideoFrame:
         began = perf_counter()

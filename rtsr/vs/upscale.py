@@ -26,8 +26,8 @@ from rtsr.vs.streams import Stream
 
 DEFAULT_MODEL = "quicksrnet-small"
 SMALLEST_TILE = 32
-MOST = 256
-"""Streams, and threads of each; every one takes time to open, and memory."""
+MOST_STREAMS = 256
+"""Every one takes time to open, and memory."""
 
 
 def Upscale(
@@ -76,7 +76,7 @@ def Upscale(
     """
     try:
         check_clip(clip)
-        _check_numbers(num_streams, threads, tile)
+        _check_numbers(num_streams, tile)
         wanted, means = as_scale(scale), Means(engine, provider, threads)
         if peek:
             _look_at(clip)
@@ -86,13 +86,11 @@ def Upscale(
             large = _streamed(clip, _engines(clip, num_streams, means, model, wanted), wanted, tile, reuse)
         return fitted(large, clip, wanted)
     except RtsrError as cause:
-        raise vs.Error(f"rtsr: {cause}") from cause
+        raise vs.Error(f"rtsr: {cause}") from None
 
 
-def _check_numbers(num_streams: object, threads: object, tile: object) -> None:
-    _check_whole("num_streams", num_streams, 1, MOST)
-    if threads is not None:
-        _check_whole("threads", threads, 1, MOST)
+def _check_numbers(num_streams: object, tile: object) -> None:
+    _check_whole("num_streams", num_streams, 1, MOST_STREAMS)
     if tile is not None:
         _check_whole("tile", tile, SMALLEST_TILE)
 

@@ -43,6 +43,15 @@ def test_an_imported_graph_upscales_a_video_and_is_scored(rtsr, tmp_path):
     assert (status, err) == (0, "") and "my-x2 x2 on set" in out
 
 
+def test_a_graph_is_not_replaced_by_what_is_made_of_it(rtsr, tmp_path):
+    content = written(bicubic(2), tmp_path / "net.onnx").read_bytes()
+    for wish in (("--folder", "."), ("--folder", tmp_path, "--name", "net")):
+        status, out, err = rtsr("import", "net.onnx", *wish)
+        assert (status, out) == (2, "") and "would replace it; choose another --name or --folder" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+    assert (tmp_path / "net.onnx").read_bytes() == content
+
+
 def test_a_checkpoint_with_its_architecture(rtsr, tmp_path):
     torch.save(random_network("quicksrnet-small", 2).state_dict(), "some.pth")
     status, out, _ = rtsr("import", "some.pth", "--arch", "quicksrnet-small", "--scale", 2, "--flavour", "capture")

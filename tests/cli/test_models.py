@@ -40,6 +40,20 @@ def test_show_prints_the_whole_card(rtsr, name: str) -> None:
     assert [word for word in words if word not in shown] == []
 
 
+def test_names_are_whole_however_narrow_the_terminal(rtsr, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    status, shown, err = rtsr("models")
+    assert (status, err) == (0, "")
+    named = [line.split()[0] for line in shown.splitlines() if line.strip()]
+    assert [name for name in resources.networks() if name not in named] == []
+
+
+def test_a_networks_file_is_no_card(rtsr) -> None:
+    network = resources.networks()["quicksrnet-small-x2-photo"]
+    status, _, err = rtsr("models", "show", str(network.path))
+    assert status == 2 and err.endswith(f"name its card, {network.card_path}\n")
+
+
 def test_a_family_is_shown_scale_by_scale(rtsr) -> None:
     status, shown, _ = rtsr("models", "show", "quicksrnet-small")
     assert status == 0 and "quicksrnet-small-x1.5-capture" in shown and "quicksrnet-small-x2-capture" in shown

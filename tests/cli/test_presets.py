@@ -42,6 +42,13 @@ def test_show_prints_the_file(capsys, tmp_path):
     assert capsys.readouterr().out == 'summary = "größer"\n'
 
 
+def test_show_without_a_name_lists_them(capsys):
+    assert run("presets", "show") == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: name a preset: archive, ") and shown.count("\n") == 1
+    assert [name for name in preset_names() if name not in shown] == []
+
+
 def test_unknown_name_exits_with_2(capsys):
     assert run("presets", "show", "archives") == 2
     assert capsys.readouterr().err.startswith("error: unknown preset 'archives'; known: archive, ")

@@ -62,6 +62,8 @@ def test_a_preset_keeps_its_deadline_unless_another_is_given(tmp_path: Path) -> 
         done = rtsr("upscale", "in.mp4", "--preset", "mine.toml", "--overwrite", *wish, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert said in done.stdout and ("deadline" in done.stdout) == bool(said)
+        left_out = "note: the preset's deadline is left out: fsr has no shares to spend" in done.stderr
+        assert left_out == (not said)
 
 
 def test_a_provider_that_is_not_here_is_an_error_and_no_other_runs(tmp_path: Path) -> None:
@@ -101,6 +103,29 @@ def test_options_go_before_the_preset(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     after = probe(tmp_path / "a.mkv")
     assert (after.size, after.video_codec) == ((96, 72), "hevc")
+    assert done.stderr == ""
+    done = rtsr("upscale", source, "--preset", preset, "-o", tmp_path / "b.mkv", "--codec", "mpeg4")
+    assert done.returncode == 0 and probe(tmp_path / "b.mkv").video_codec == "mpeg4", done.stderr
+    assert done.stderr == "note: the preset's crf and encoder options are left out: they are not meant for mpeg4\n"
+
+
+def test_an_encoder_option_goes_before_the_presets_crf(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=9, size=(320, 240))
+    (tmp_path / "mine.toml").write_text('summary = "a"\nscale = 2\nengine = "bicubic"\ncrf = 1\n')
+    sizes = []
+    for wish in ((), ("--encoder-option", "crf=45")):
+        done = rtsr("upscale", source, "--preset", tmp_path / "mine.toml", "--overwrite", *wish)
+        assert done.returncode == 0, done.stderr
+        sizes.append((tmp_path / "in_2x.mp4").stat().st_size)
+    assert sizes[1] < sizes[0] / 2
+
+
+def test_a_picture_becomes_a_video_and_that_is_said(tmp_path: Path) -> None:
+    with av.open(str(make_video(tmp_path / "in.mp4", frames=1))) as video:
+        next(video.decode(video=0)).to_image().save(tmp_path / "in.png")
+    done = rtsr("upscale", "in.png", "--scale", "2", "--engine", "bicubic", cwd=tmp_path)
+    assert done.returncode == 0 and "in_2x.mp4: 1 frame, 64x48 to 128x96" in done.stdout, done.stderr
+    assert "note: in.png is a picture: the output is a video of it; in Python, rtsr.Upscaler" in done.stderr
 
 
 def test_an_existing_output_is_kept_unless_allowed(tmp_path: Path) -> None:
@@ -176,6 +201,14 @@ def test_bad_inputs_get_one_line_and_leave_nothing(tmp_path: Path, kind: str) ->
         (["--scale", "2", "--preset", "nothing"], 2, "unknown preset"),
         (["--scale", "2", "--encoder-option", "slow"], 2, "not an encoder option"),
         (["--scale", "2", "--codec", "nothing"], 2, "unknown encoder"),
+        (["--scale", "2", "--codec", "prores_ks"], 2, "rtsr gives yuv420p; try libx264"),
+        (["--scale", "2", "--codec", "h264_nvenc"], 1, "rtsr doctor says which encoders work here"),
+        (["--scale", "2", "--crf", "20", "--encoder-option", "crf=30"], 2, "crf is said twice"),
+        (["--scale", "2", "--engine", "fsr", "-o", "out.webm"], 2, "or add --codec libvpx-vp9"),
+        (["--scale", "2", "--threads", "100000"], 2, "threads is a whole number of 1 to 256"),
+        (["--scale", "2", "--threads", "few"], 2, "see: rtsr upscale --help"),
+        (["--scale", "2", "--model", "mine.onnx"], 2, "make one with: rtsr import mine.onnx"),
+        (["--scale", "2", "--preset", "live-low-latency"], 2, "or leave out --live and live presets"),
         (["--scale", "2", "-o", "nofolder/out.mp4"], 1, "does not exist"),
         (["--scale", "2", "-o", "out"], 2, "file type"),
         (["--scale", "2", "--engine", "fsr", "-o", "out.txt"], 2, "not a file type"),

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from rtsr.card import Card
+from rtsr.engine.choice import Means
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.errors import CardError, EngineError, UsageError
 
@@ -161,6 +162,9 @@ def test_a_graph_of_another_kind_is_refused(tmp_path, name, result, sort, shape)
         OnnxEngine(card, tmp_path / "net.onnx")
 
 
-def test_threads_are_at_least_one(network):
-    with pytest.raises(UsageError, match="at least 1"):
-        OnnxEngine(*network, threads=0)
+@pytest.mark.parametrize("threads", [0, -1, 257, 100_000, 1.5, "2", True])
+def test_threads_that_cannot_be(network, threads):
+    with pytest.raises(UsageError, match="threads is a whole number of 1 to 256"):
+        OnnxEngine(*network, threads=threads)
+    with pytest.raises(UsageError, match="threads is a whole number of 1 to 256"):
+        Means(threads=threads)

@@ -128,5 +128,5 @@ def test_a_plain_network_and_one_without_estimator(copied):
     engine = StagedEngine(replace(copied.card, estimator=None), copied.path)
     with pytest.raises(EngineError, match="has no estimator"):
         engine.estimate(np.zeros((1, 3, 32, 32), np.float32))
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="a whole number of 1 to"):
         StagedEngine(copied.card, copied.path, threads=0)

@@ -70,6 +70,7 @@ def test_vspipe_shows_errors_as_one_line_of_the_script(tmp_path: Path, environme
     )
     done = vspipe("--info", str(script), environment=environment)
     assert done.returncode == 1 and b"rtsr: scale 9 is out of range" in done.stderr
+    assert done.stderr.count(b"Traceback") <= 1 and b"UsageError" not in done.stderr
 
 
 def test_many_frames_leave_nothing_behind(environment: dict[str, str]) -> None:
