@@ -17,13 +17,13 @@ from rtsr.train.registration import misplaced
 
 NATIVE_SHARE = 0.85
 """Share of rendered pairs among a capture recipe's crops of pairs and of reduced pictures."""
-ENLARGED_SHARE = 0.1
+ENLARGED_SHARE = 0.25
 """Share of unfiltered art, its pixels drawn large, among a capture recipe's crops of pictures."""
-FIELDS_SHARE = 1 / 6
-"""Share of smooth fields of colour in a capture recipe's batch; they come last in it."""
+FIELDS_SHARE = {"capture": 1 / 6, "photo": 1 / 12}
+"""Share of smooth fields of colour in a batch, by flavour; they come last in it."""
 RECOLOURED_SHARE = 1 / 3
 """Share of a capture recipe's crops whose colour channels change places; game pictures favour some colours."""
-ART_PIXELS = (2.5, 6.0)
+ART_PIXELS = (2.0, 8.0)
 """Least and greatest width of enlarged art's pixels, in high-resolution ones."""
 
 
@@ -58,7 +58,7 @@ class Crops:
         Third is the error of each crop's whole picture, (N,) float32; see `Example.error`.
         """
         random = np.random.default_rng((self.recipe.seed, step))
-        fields = round(FIELDS_SHARE * self.recipe.batch) if self.recipe.flavour == "capture" else 0
+        fields = round(FIELDS_SHARE[self.recipe.flavour] * self.recipe.batch)
         chosen = random.choice(len(self.examples), self.recipe.batch - fields, p=self.probabilities)
         crops = [self._crop(self.examples[i], random) for i in chosen]
         low, high = (np.stack(side).astype(np.float32) / 255 for side in zip(*crops, strict=True))
