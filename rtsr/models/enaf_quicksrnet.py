@@ -3,10 +3,11 @@
 Source: "ENAF: A Multi-Exit Network with an Adaptive Patch Fusion for Large Image Super Resolution", section 3.1.1,
 applied to QuickSRNet (see `rtsr.models.quicksrnet`), which ENAF's authors did not do.
 
-Where exits pay was measured on Medium's shipped `photo` weights, features untouched: a last convolution fitted by
-least squares behind 0, 1, 2, 3, 4 and 5 middle layers, over every third image of BSD100, lies 0.82, 1.20, 1.61, 1.78,
-1.88 and 2.00 dB above bicubic at x2, and 0.75, 1.17, 1.71, 2.02, 2.41 and 2.69 at x1.5. Exits behind 0, 2 and 5 are
-at least 0.4 dB apart and cost 9 %, 45 % and 100 % at x2. Large has them at 1, 4 and 11, at like shares.
+Where Medium's exits are was measured. A last convolution fitted by least squares behind 0, 1, 2, 3, 4 and 5 middle
+layers of shipped `photo` weights, features untouched, over every third image of BSD100, lies 0.82, 1.20, 1.61, 1.78,
+1.88 and 2.00 dB above bicubic at x2, and 0.75, 1.17, 1.71, 2.02, 2.41 and 2.69 at x1.5. Trained, exits behind 0, 1 and 5
+at x2 and behind 0, 2 and 5 at x1.5 are at least 0.3 dB apart on BSD100; those behind 2 and 5 at x2 are not (0.18). They
+cost 9 %, 27 % and 100 % at x2 and 4 %, 42 % and 100 % at x1.5. Large has them at 1, 4 and 11.
 """
 
 from fractions import Fraction

@@ -46,10 +46,10 @@ def test_the_card_counts_what_each_exit_costs(networks):
         random_network("enaf-quicksrnet-medium", X2),
     )
     card, layer = network.card, 32 * 32 * 9
-    # The first convolution; two middle layers more; three more. Each head is a convolution to twelve channels.
-    assert [entry.stage_macs for entry in card.exits] == [3 * 32 * 9, 2 * layer, 3 * layer]
+    # The first convolution; a middle layer more; four more. Each head is a convolution to twelve channels.
+    assert [entry.stage_macs for entry in card.exits] == [3 * 32 * 9, layer, 4 * layer]
     assert [entry.head_macs for entry in card.exits] == [32 * 12 * 9] * 3
-    assert [entry.radius for entry in card.exits] == [2, 4, 7]
+    assert [entry.radius for entry in card.exits] == [2, 3, 7]
     assert card.macs_per_pixel == 50400 and card.radius == 7
     assert card.parameters == sum(weights.numel() for weights in model.parameters())
     assert card.estimator is not None and (card.estimator.patch, card.estimator.sign) == (32, 1)
