@@ -33,8 +33,9 @@ def prepare(
     stages ("features_0", "next_0") float16 below fp32.
 
     With a `colour` both ends are 8-bit 4:2:0 planes instead, "y", "u" and "v" to "y_up", "u_up" and "v_up", or with
-    `nv12` "y" and "uv" to "y_up" and "uv_up" (see `rtsr.nvidia.planes.with_planes`). The network's `card` says what its values and sizes are; without one, it is taken
-    to be for values in [0, 1] and sides that its scale, as its shapes show it, leaves whole, as all are that ship.
+    `nv12` "y" and "uv" to "y_up" and "uv_up" (see `rtsr.nvidia.planes.with_planes`). The network's `card` says what its
+    values and sizes are; without one, it is taken to be for values in [0, 1] and sides that its scale, as its shapes
+    show it, leaves whole, as all are that ship.
 
     Raises UsageError for an unknown precision, EngineError where the network cannot be read or converted.
     """
