@@ -116,6 +116,10 @@ class Upscaler:
             )
         return engine
 
+    def makes(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height that one run of the engine makes of a frame."""
+        return target_size(width, height, self.engine.card.scale)
+
     def submit_gpu(self, frame: GpuFrame, width: int, height: int, stay: bool = False) -> UnderWay:
         """Start on a frame that a decoder left on the GPU, which is held until it is done; otherwise as `submit`.
 

@@ -41,6 +41,10 @@ Provider = Annotated[
     str | None,
     typer.Option(help=f"What ONNX Runtime runs on: {', '.join(PROVIDERS)}; cuda:1 is the second GPU. Default: auto."),
 ]
+Decode = Annotated[
+    str | None,
+    typer.Option(help="Where to decode: cpu, or gpu (NVIDIA), where frames stay, with h264_nvenc up to the file."),
+]
 Fps = Annotated[float | None, typer.Option(help="Spend no more on a frame than its time at this rate, e.g. 60.")]
 Deadline = Annotated[
     str | None, typer.Option(help="Instead of --fps: time for a frame, decoded to upscaled, e.g. 16.7ms or 0.05s.")
@@ -88,6 +92,7 @@ class Wish:
     model: str | None
     engine: str | None
     provider: str | None
+    decode: str | None
     fps: float | None
     deadline: str | None
     quality: float | None
@@ -120,6 +125,7 @@ def as_job(wish: Wish, preset: Preset) -> Job:
         model=wish.model or (None if wish.engine in RESAMPLERS else preset.model),
         engine=wish.engine or ("auto" if wish.model else preset.engine) or "auto",
         provider=wish.provider or (None if wish.engine not in (None, "auto", "onnx") else preset.provider),
+        decode=wish.decode or preset.decode or "cpu",
         pace=pace,
         late=wish.late or (preset.late if timed else None),
         live=live,

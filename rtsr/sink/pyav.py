@@ -1,5 +1,6 @@
 """Encodes frames and muxes them with the source's other streams, through PyAV."""
 
+import gc
 import os
 from array import array
 from collections.abc import Mapping
@@ -12,16 +13,19 @@ from typing import Self
 import av
 import numpy as np
 from av.codec.codec import UnknownCodecError
+from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import CudaContext
 from av.video.stream import VideoStream
 
 from rtsr.errors import SinkError, SourceError, UsageError
-from rtsr.frame import Frame, Video
+from rtsr.frame import Frame, GpuFrame, Video
+from rtsr.sink.dlpack import picture_of
 from rtsr.sink.names import TIMED, finish_as, mp4_family, spare_name
-from rtsr.source.base import Copied, Source
+from rtsr.source.base import Copied, Item, Source
 from rtsr.source.pyav import PyAVSource
 
 IN_MPEGTS = {"h264", "hevc", "mpeg2video", "mpeg4", "aac", "ac3", "eac3", "mp2", "mp3", "opus", "dvb_subtitle"}
@@ -66,14 +70,26 @@ class Encoding:
 class PyAVSink:
     """Writes `video` to `path`, with the sound, subtitles, chapters and metadata of `source`.
 
+    With `gpu`, the index of one, an encoder there (NVENC) takes `GpuFrame`s of its primary context as they are, each
+    waited for before it is written.
+
     Everything goes to a file of another name beside `path`, which takes its own only in `finish`: what is
     found under `path` is always whole. Raises SinkError for what cannot be written, UsageError for what
     `path`'s file type or the encoder cannot hold.
     """
 
-    def __init__(self, path: Path, video: Video, source: Source, encoding: Encoding, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        video: Video,
+        source: Source,
+        encoding: Encoding,
+        overwrite: bool = False,
+        gpu: int | None = None,
+    ) -> None:
         self.path = path
         self.video = video
+        self._gpu = None if gpu is None else CudaContext(gpu)
         self.overwrite = overwrite
         self.notes: list[str] = []
         self._times = array("q")
@@ -98,11 +114,15 @@ class PyAVSink:
 
     def __exit__(self, *exc: object) -> None:
         self.abandon()
+        if self._gpu is not None:
+            # The memory of its frames may be freed next, and not before the encoder, which PyAV keeps in a cycle.
+            del self._stream, self._copies, self._container
+            gc.collect()
 
-    def write(self, item: Frame | Copied) -> None:
+    def write(self, item: Item) -> None:
         """Encode a frame, or pass a packet on."""
         try:
-            if isinstance(item, Frame):
+            if not isinstance(item, Copied):
                 self._container.mux(self._stream.encode(self._picture(item)))
                 self._times.append(item.pts)
                 self._last_duration = item.duration
@@ -186,10 +206,11 @@ class PyAVSink:
             raise UsageError(f"{self.path.suffix} files cannot hold {wanted} video; name the output .mp4 or .mkv")
         os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise.
         options = encoding.as_options()
-        stream = self._container.add_stream(encoding.codec, rate=video.rate or 25, options=options)
+        gpu = None if self._gpu is None else HWAccel("cuda", device=self._gpu.device_id, is_hw_owned=True)
+        stream = self._container.add_stream(encoding.codec, rate=video.rate or 25, options=options, hwaccel=gpu)
         context = stream.codec_context
         assert isinstance(stream, VideoStream) and isinstance(context, VideoCodecContext)
-        stream.width, stream.height, stream.pix_fmt = video.width, video.height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = video.width, video.height, "nv12" if gpu else "yuv420p"
         stream.time_base = context.time_base = video.time_base
         context.sample_aspect_ratio = video.sample_aspect
         context.colorspace = video.matrix
@@ -230,15 +251,20 @@ class PyAVSink:
                 _describe_as(stream, copies[stream.index])
         return copies
 
-    def _picture(self, frame: Frame) -> av.VideoFrame:
-        picture = av.VideoFrame(self.video.width, self.video.height, "yuv420p")
-        for plane, pixels in zip(picture.planes, (frame.y, frame.u, frame.v), strict=True):
-            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-            rows[: plane.height, : plane.width] = pixels
+    def _picture(self, frame: Frame | GpuFrame) -> av.VideoFrame:
+        picture = picture_of(frame, self._gpu) if isinstance(frame, GpuFrame) else _planar(frame)
         picture.pts, picture.duration, picture.time_base = frame.pts, frame.duration, self.video.time_base
         picture.colorspace = self.video.matrix
         picture.color_range = 2 if self.video.colour.full_range else 1
         return picture
+
+
+def _planar(frame: Frame) -> av.VideoFrame:
+    picture = av.VideoFrame(frame.width, frame.height, "yuv420p")
+    for plane, pixels in zip(picture.planes, (frame.y, frame.u, frame.v), strict=True):
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        rows[: plane.height, : plane.width] = pixels
+    return picture
 
 
 def _packet_times(path: Path) -> list[float]:

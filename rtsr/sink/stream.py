@@ -23,9 +23,9 @@ class StreamSink(PyAVSink):
     What is sent cannot be read back, nor taken back.
     """
 
-    def __init__(self, target: str, video: Video, source: Source, encoding: Encoding) -> None:
+    def __init__(self, target: str, video: Video, source: Source, encoding: Encoding, gpu: int | None = None) -> None:
         self.target = target
-        super().__init__(Path("stream.ts"), video, source, encoding)
+        super().__init__(Path("stream.ts"), video, source, encoding, gpu=gpu)
 
     @property
     def name(self) -> str:
