@@ -20,7 +20,7 @@ from rtsr.paced import Pace
 from rtsr.pipeline import run
 from rtsr.report import Report
 from rtsr.scale import as_scale
-from rtsr.sink.pyav import Encoding
+from rtsr.sink.encoding import Encoding
 from rtsr.upscaler import Upscaler
 
 __all__ = ["Encoding", "Job", "Live", "Report", "RtsrError", "Upscaler", "UsageError", "run", "upscale"]

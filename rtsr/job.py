@@ -12,7 +12,7 @@ from rtsr.frame import Video
 from rtsr.paced import Pace
 from rtsr.preset import DECODE, NVIDIA, RUN_NETWORKS
 from rtsr.scale import LARGEST
-from rtsr.sink.pyav import Encoding
+from rtsr.sink.encoding import Encoding
 from rtsr.upscaler import target_size
 
 

@@ -38,6 +38,8 @@ DEPTH = 6
 """Frames and packets that may wait between two stages."""
 LIVE_DEPTH = 4
 """The same for a live input: what waits is late."""
+NVENC = "_nvenc"
+"""How the names of encoders end that take frames on an NVIDIA GPU."""
 USUAL_DEADLINE = 1 / 30
 """Seconds for a frame of a live input that does not say its rate."""
 
@@ -168,7 +170,7 @@ def _plan_encoder(
     if not (isinstance(source, NvdecSource) and isinstance(upscaler, Upscaler)):
         return None, []
     upscaler.check_gpu()
-    if not job.encoding.codec.endswith("_nvenc"):
+    if not job.encoding.codec.endswith(NVENC):
         return None, []
     way = f"frames went through memory on their way to {job.encoding.codec}, "
     if job.reference is not None:

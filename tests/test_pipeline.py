@@ -16,7 +16,8 @@ from rtsr.frame import Colour, Video
 from rtsr.job import Job
 from rtsr.pipeline import run
 from rtsr.report import Progress
-from rtsr.sink.pyav import Encoding, PyAVSink
+from rtsr.sink.encoding import Encoding
+from rtsr.sink.pyav import PyAVSink
 from rtsr.source.pyav import Clock
 from tests.media import luma, make_video, picture, picture_number, probe
 

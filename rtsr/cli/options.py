@@ -17,7 +17,7 @@ from rtsr.paced import Pace
 from rtsr.preset import ENGINES, Preset
 from rtsr.provider import PROVIDERS
 from rtsr.scale import parse_scale
-from rtsr.sink.pyav import DEFAULT_CRF, Encoding
+from rtsr.sink.encoding import DEFAULT_CRF, Encoding
 from rtsr.source.live import address
 
 Source = Annotated[

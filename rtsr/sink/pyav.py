@@ -5,14 +5,12 @@ import os
 from array import array
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Self
 
 import av
 import numpy as np
-from av.codec.codec import UnknownCodecError
 from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
 from av.error import FFmpegError
@@ -24,47 +22,12 @@ from av.video.stream import VideoStream
 from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.frame import Frame, GpuFrame, Video
 from rtsr.sink.dlpack import picture_of
+from rtsr.sink.encoding import Encoding
 from rtsr.sink.names import TIMED, finish_as, mp4_family, spare_name
 from rtsr.source.base import Copied, Item, Source
 from rtsr.source.pyav import PyAVSource
 
 IN_MPEGTS = {"h264", "hevc", "mpeg2video", "mpeg4", "aac", "ac3", "eac3", "mp2", "mp3", "opus", "dvb_subtitle"}
-DEFAULT_CRF = 17
-"""Constant rate factor for libx264 where none is asked for: hard to tell from what was encoded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How the output's video is encoded."""
-
-    codec: str = "libx264"
-    """Name of an encoder in PyAV's FFmpeg."""
-    crf: int | None = None
-    """Constant rate factor; lower is better and larger. None: `DEFAULT_CRF` for libx264, else the encoder's own."""
-    options: dict[str, str] = field(default_factory=dict)
-    """Further options of the encoder, e.g. {"preset": "slow"}."""
-
-    def __post_init__(self) -> None:
-        try:
-            codec = av.Codec(self.codec, "w")
-        except (UnknownCodecError, ValueError) as cause:
-            raise UsageError(
-                f"unknown encoder {self.codec!r}; try libx264, libx265, libsvtav1 or libvpx-vp9"
-            ) from cause
-        if codec.type != "video":
-            raise UsageError(f"{self.codec} encodes {codec.type}, not video; try libx264")
-        worst = 51 if self.codec in ("libx264", "libx265") else 63
-        if self.crf is not None and not 0 <= self.crf <= worst:
-            raise UsageError(f"crf is between 0 (best) and {worst} for {self.codec}, not {self.crf}")
-
-    def as_options(self) -> dict[str, str]:
-        """The encoder's options, as FFmpeg takes them; encoders that print are told to print errors only."""
-        crf = DEFAULT_CRF if self.crf is None and self.codec == "libx264" else self.crf
-        options = {**({} if crf is None else {"crf": str(crf)}), **self.options}
-        if self.codec == "libx265":
-            wished = options.get("x265-params")
-            options["x265-params"] = "log-level=error" + (f":{wished}" if wished else "")
-        return options
 
 
 class PyAVSink:

@@ -9,7 +9,8 @@ from av.error import FFmpegError
 
 from rtsr.errors import SinkError, UsageError
 from rtsr.frame import Video
-from rtsr.sink.pyav import Encoding, PyAVSink
+from rtsr.sink.encoding import Encoding
+from rtsr.sink.pyav import PyAVSink
 from rtsr.source.base import Source
 
 STANDARD_OUTPUT = "-"

@@ -310,7 +310,8 @@ class FakeDriver:
 
     def pending(self) -> list[Op]:
         """Work that is queued."""
-        return [op for queue in self._streams.values() for op in queue]
+        # Copies: a decoder's thread may be queueing.
+        return [op for queue in tuple(self._streams.values()) for op in tuple(queue)]
 
     def in_use(self, owner: object) -> bool:
         """Whether work of `owner` is queued."""

@@ -31,23 +31,21 @@ class Decoder:
             memory.grow(pitch * height * 2)
 
     def frame(self, n):
+        y, uv, holds = self.place()
+        for plane, pixels in zip((y, uv), self.pixels(n), strict=True):
+            self.driver.write(plane, pixels)
+        return GpuFrame(y, uv, BT709, pts=n, holds=holds)
+
+    def place(self):
+        """A surface that nobody holds, and what to hold."""
         place = next((i for i, held in enumerate(self._held) if held is None or held() is None), None)
         assert place is not None, "No decoder surfaces left"
         address = self._memory[place].address
         chroma = address + self.pitch * (self.height + 8)  # Decoders' surfaces are higher than their pictures.
         holds = Picture()
         self._held[place] = weakref.ref(holds)
-        made = GpuFrame(
-            GpuPlane(address, self.pitch, self.height, self.width),
-            GpuPlane(chroma, self.pitch, self.height // 2, self.width),
-            BT709,
-            pts=n,
-            holds=holds,
-        )
-        y, uv = self.pixels(n)
-        self.driver.write(made.y, y)
-        self.driver.write(made.uv, uv)
-        return made
+        y = GpuPlane(address, self.pitch, self.height, self.width)
+        return y, GpuPlane(chroma, self.pitch, self.height // 2, self.width), holds
 
     def pixels(self, n):
         random = np.random.default_rng(n)
