@@ -82,7 +82,7 @@ class Job:
                 "--decode gpu"
             )
         if self.pace is not None or self.live is not None:
-            raise UsageError("deadline, quality and live take frames from memory; leave out them, or --decode gpu")
+            raise UsageError("deadline, quality and live take frames from memory; leave them out, or --decode gpu")
 
 
 def plan(job: Job, video: Video) -> tuple[Fraction, int, int]:

@@ -14,7 +14,7 @@ from rtsr.engine import RESAMPLERS
 from rtsr.errors import UsageError
 from rtsr.job import Job
 from rtsr.paced import Pace
-from rtsr.preset import ENGINES, Preset
+from rtsr.preset import ENGINES, NVIDIA, Preset
 from rtsr.provider import PROVIDERS
 from rtsr.scale import parse_scale
 from rtsr.sink.encoding import DEFAULT_CRF, Encoding
@@ -125,7 +125,7 @@ def as_job(wish: Wish, preset: Preset) -> Job:
         model=wish.model or (None if wish.engine in RESAMPLERS else preset.model),
         engine=wish.engine or ("auto" if wish.model else preset.engine) or "auto",
         provider=wish.provider or (None if wish.engine not in (None, "auto", "onnx") else preset.provider),
-        decode=wish.decode or preset.decode or "cpu",
+        decode=wish.decode or (preset.decode if _on_gpu(wish) else None) or "cpu",
         pace=pace,
         late=wish.late or (preset.late if timed else None),
         live=live,
@@ -134,6 +134,11 @@ def as_job(wish: Wish, preset: Preset) -> Job:
         encoding=_encoding(wish, preset),
         overwrite=wish.overwrite,
     )
+
+
+def _on_gpu(wish: Wish) -> bool:
+    """Whether what is said to compute may be what a preset means that decodes on the GPU."""
+    return wish.engine in (None, "auto", *NVIDIA) and wish.provider is None
 
 
 def _pace(wish: Wish, preset: Preset) -> Pace | None:

@@ -1,7 +1,7 @@
 """`--decode gpu` from file to file: NVDEC and NVENC are stand-ins, and so is the GPU between them; all else is real.
 
 The stand-in decoder has few surfaces, and pictures come into them as late as CUDA allows; FFmpeg itself decodes them,
-on the processor. The stand-in encoder reads the GPU's memory when it gets a frame, and holds it until FFmpeg has let go.
+on the processor. The stand-in encoder reads the GPU's memory when it gets a frame, and holds it until FFmpeg lets go.
 """
 
 import errno
@@ -147,7 +147,7 @@ def test_what_is_compared_comes_down_and_says_so(gpu: FakeLibrary, nvenc: None, 
 
 def test_a_scale_that_takes_two_runs_is_refused_before_anything_is_written(gpu: FakeLibrary, tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=2)
-    with pytest.raises(UsageError, match="take one run of a network on it, and x4 is no such run of .*--decode gpu"):
+    with pytest.raises(UsageError, match=r"take one run of a network on it, and x4 is no such run of .*--decode gpu"):
         rtsr.run(job(source, tmp_path / "out.mp4", scale=Fraction(4)))
     assert list(tmp_path.glob("*.mp4")) == [source]
 
@@ -219,5 +219,5 @@ class TestSource:
         source, real = make_video(tmp_path / "in.mp4", frames=2), av.open
         monkeypatch.setattr(av, "open", lambda name, **more: real(name))
         monkeypatch.setattr(NvdecSource, "_decode", lambda self: iter(()))
-        with pytest.raises(SourceError, match="the GPU decodes none of it; it may not know h264 .* at this size"):
+        with pytest.raises(SourceError, match=r"the GPU decodes none of it; it may not know h264 .* at this size"):
             NvdecSource(source)
