@@ -43,7 +43,7 @@ Provider = Annotated[
 ]
 Decode = Annotated[
     str | None,
-    typer.Option(help="Where to decode: cpu, or gpu (NVIDIA), where frames stay, with h264_nvenc up to the file."),
+    typer.Option(help="cpu, or gpu: NVIDIA's, where frames stay for the network, and for h264_nvenc. Default: cpu."),
 ]
 Fps = Annotated[float | None, typer.Option(help="Spend no more on a frame than its time at this rate, e.g. 60.")]
 Deadline = Annotated[

@@ -8,6 +8,7 @@ import errno
 import gc
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -213,6 +214,15 @@ class TestSource:
         source, real = make_video(tmp_path / "in.mp4", frames=2), av.open
         monkeypatch.setattr(av, "open", lambda name, **more: real(name))
         with pytest.raises(SourceError, match=r"the GPU makes .*yuv420p.* of it, not NV12; leave out --decode gpu"):
+            NvdecSource(source)
+
+    def test_a_picture_that_ffmpeg_does_not_crop_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        source, real = make_video(tmp_path / "in.mp4", frames=2), av.open
+        kind = SimpleNamespace(name="cuda"), SimpleNamespace(name="nv12")
+        first = SimpleNamespace(format=kind[0], sw_format=kind[1], width=66, height=48)
+        monkeypatch.setattr(av, "open", lambda name, **more: real(name))
+        monkeypatch.setattr(PyAVSource, "_read_first", lambda self: first)
+        with pytest.raises(SourceError, match=r"is cropped on the left or at the top, .*; leave out --decode gpu"):
             NvdecSource(source)
 
     def test_a_decoder_that_makes_nothing_of_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
