@@ -60,9 +60,7 @@ class NvdecSource(PyAVSource):
             first = super()._read_first()
         except SourceError as cause:
             kind = f"{context.name}{f' {context.profile}' if context.profile else ''}"
-            raise SourceError(
-                f"{self.name}: the GPU decodes none of it; it may not know {kind} at this size; {CURE}"
-            ) from cause
+            raise SourceError(f"{cause}; where it plays, the GPU does not know {kind} at this size: {CURE}") from cause
         if first.format.name != "cuda" or first.sw_format is None or first.sw_format.name != "nv12":
             raise SourceError(f"{self.name}: the GPU makes {first.sw_format or first.format} of it, not NV12; {CURE}")
         # FFmpeg crops frames on the GPU at the right and at the bottom only.

@@ -229,5 +229,5 @@ class TestSource:
         source, real = make_video(tmp_path / "in.mp4", frames=2), av.open
         monkeypatch.setattr(av, "open", lambda name, **more: real(name))
         monkeypatch.setattr(NvdecSource, "_decode", lambda self: iter(()))
-        with pytest.raises(SourceError, match=r"the GPU decodes none of it; it may not know h264 .* at this size"):
+        with pytest.raises(SourceError, match=r"no pictures; .* the GPU does not know h264 .* at this size: leave"):
             NvdecSource(source)
