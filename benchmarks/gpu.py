@@ -38,7 +38,7 @@ from rtsr.nvidia.profile import Profile
 from rtsr.nvidia.recipe import Recipe
 from rtsr.pipeline import run
 from rtsr.resources import Network, find_network
-from rtsr.sink.pyav import Encoding
+from rtsr.sink.encoding import Encoding
 from rtsr.spending import in_milliseconds
 from rtsr.upscaler import Upscaler, target_size
 

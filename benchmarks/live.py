@@ -23,7 +23,8 @@ import av
 
 from benchmarks.machine import machine
 from rtsr.frame import Frame
-from rtsr.sink.pyav import Encoding, PyAVSink
+from rtsr.sink.encoding import Encoding
+from rtsr.sink.pyav import PyAVSink
 from rtsr.source.pyav import PyAVSource
 
 COMMAND = [sys.executable, "-c", "from rtsr.cli import main; main()", "upscale"]

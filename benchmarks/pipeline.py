@@ -26,7 +26,8 @@ import numpy as np
 from benchmarks.machine import machine
 from rtsr.frame import Frame
 from rtsr.scale import parse_scale
-from rtsr.sink.pyav import Encoding, PyAVSink
+from rtsr.sink.encoding import Encoding
+from rtsr.sink.pyav import PyAVSink
 from rtsr.source.pyav import PyAVSource
 from rtsr.upscaler import Upscaler
 

@@ -20,7 +20,7 @@ from rtsr.paced import Pace
 from rtsr.pipeline import run
 from rtsr.report import Report
 from rtsr.scale import as_scale
-from rtsr.sink.pyav import Encoding
+from rtsr.sink.encoding import Encoding
 from rtsr.upscaler import Upscaler
 
 __all__ = ["Encoding", "Job", "Live", "Report", "RtsrError", "Upscaler", "UsageError", "run", "upscale"]
@@ -37,6 +37,7 @@ def upscale(
     model: str | Path | None = None,
     engine: str = "auto",
     provider: str | None = None,
+    decode: str = "cpu",
     fps: float | None = None,
     deadline: float | str | None = None,
     quality: float | None = None,
@@ -51,7 +52,8 @@ def upscale(
 
     `scale` is above 1 and at most 4; `height` (lines) and `size` (width, height) count pixels of the picture
     turned as displayed. `output` is by default `source`'s stem with `_1.5x` behind it, in the same folder;
-    `engine` and `provider` are as for `Upscaler`; `threads` bounds the network's cores.
+    `engine` and `provider` are as for `Upscaler`; `threads` bounds the network's cores; `decode` is "cpu" or "gpu",
+    which leaves frames on an NVIDIA GPU, see `docs/gpu.md`.
 
     At most one of `fps`, `deadline` (seconds, or text such as "16.7ms") and `quality` (0 to 1, a share of the
     network's full compute) says what may be spent on a frame; `late` is "degrade", "repeat" or "drop". With `live`,
@@ -68,6 +70,7 @@ def upscale(
             model=model,
             engine=engine,
             provider=provider,
+            decode=decode,
             pace=Pace.of(fps, None if deadline is None else as_seconds(deadline), quality),
             late=None if late is None else as_late(late),
             live=live,

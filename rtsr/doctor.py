@@ -15,6 +15,7 @@ import av.error
 import av.logging
 import numpy as np
 import onnxruntime
+from av.codec.hwaccel import HWAccel, hwdevices_available
 
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.providers import CPU, TABLE, check_built
@@ -81,6 +82,7 @@ def examine() -> Iterator[Finding]:
     level = av.logging.get_level()
     av.logging.set_level(av.logging.PANIC)
     try:
+        yield _tried("video", "NVDEC", _nvdec)
         for codec, what in ENCODERS.items():
             yield _tried("video", codec, lambda codec=codec, what=what: _encoder(codec, what))
     finally:
@@ -184,6 +186,23 @@ def _decoders() -> list[str]:
     return [name for name in DECODERS if name in av.codecs_available]
 
 
+def _nvdec() -> str:
+    """Of an NVIDIA GPU that FFmpeg opens; what it decodes shows with a video only."""
+    what = "decodes on an NVIDIA GPU (--decode gpu)"
+    if "cuda" not in hwdevices_available():
+        raise _Missing(f"{what}: PyAV {av.__version__} comes without it on {sys.platform}")
+    try:
+        # A context of its own: the one that is shared would be set up for the rest of the process.
+        av.CodecContext.create("h264", "r", hwaccel=HWAccel("cuda", allow_software_fallback=False))
+    except (av.error.FFmpegError, OSError, ValueError) as cause:
+        raise _Missing(f"{what}: {_said(cause)}") from cause
+    return what
+
+
+def _said(cause: Exception) -> str:
+    return str(cause).rpartition("] ")[2].strip().rstrip(".")
+
+
 def _encoder(codec: str, what: str) -> str:
     """Of an encoder that really opens: PyAV lists those of hardware that is not here, too."""
     if codec not in av.codecs_available:
@@ -197,6 +216,5 @@ def _encoder(codec: str, what: str) -> str:
     try:
         context.open()
     except (av.error.FFmpegError, OSError, ValueError) as cause:
-        said = str(cause).rpartition("] ")[2].strip().rstrip(".")
-        raise _Missing(f"{what}: {said}") from cause
+        raise _Missing(f"{what}: {_said(cause)}") from cause
     return what

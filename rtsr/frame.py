@@ -89,6 +89,57 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuPlane:
+    """Rows of 8-bit samples in the memory of an NVIDIA GPU."""
+
+    address: int
+    """Of the first sample."""
+    pitch: int
+    """Bytes from a row's start to the next's: decoders and encoders pad rows."""
+    rows: int
+    columns: int
+    """Bytes in a row, without what pads it."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.columns <= self.pitch or self.rows <= 0:
+            raise ValueError(f"a plane has rows that its pitch holds, not {self}")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """As a network's input: one picture, one channel, rows, columns."""
+        return 1, 1, self.rows, self.columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GpuFrame:
+    """As `Frame`, in the memory of an NVIDIA GPU and as decoders and encoders there have it, NV12; even sides only."""
+
+    y: GpuPlane
+    """Luma, (H, W)."""
+    uv: GpuPlane
+    """Cb and Cr in turns, (H / 2, W): Cb on even columns."""
+    colour: Colour
+    pts: int = 0
+    duration: int = 0
+    holds: object = None
+    """What the memory belongs to: as long as somebody has this, it is nobody else's."""
+
+    def __post_init__(self) -> None:
+        if self.y.rows % 2 or self.y.columns % 2:
+            raise ValueError(f"NV12 has even sides, not {self.y.columns}x{self.y.rows}")
+        if (self.uv.rows, self.uv.columns) != (self.y.rows // 2, self.y.columns):
+            raise ValueError(f"luma {self.y} does not go with chroma {self.uv}")
+
+    @property
+    def height(self) -> int:
+        return self.y.rows
+
+    @property
+    def width(self) -> int:
+        return self.y.columns
+
+
+@dataclass(frozen=True, slots=True)
 class Video:
     """What a video stream is, apart from its frames."""
 

@@ -10,9 +10,9 @@ from rtsr.engine.choice import Means
 from rtsr.errors import UsageError
 from rtsr.frame import Video
 from rtsr.paced import Pace
-from rtsr.preset import RUN_NETWORKS
+from rtsr.preset import DECODE, NVIDIA, RUN_NETWORKS
 from rtsr.scale import LARGEST
-from rtsr.sink.pyav import Encoding
+from rtsr.sink.encoding import Encoding
 from rtsr.upscaler import target_size
 
 
@@ -46,6 +46,9 @@ class Job:
     """Set: the input's clock rules. The pace is by default a frame's time at the input's rate."""
     reference: Path | None = None
     """A video of the output's size to compare with, frame by frame."""
+    decode: str = "cpu"
+    """Where frames are decoded: "cpu", or "gpu", an NVIDIA one, where they stay for the network, and for the encoder if
+    that is an NVENC one and the network makes just the output's size."""
     threads: int | None = None
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
@@ -56,6 +59,7 @@ class Job:
         if any(side < 2 or side % 2 for side in (self.height or 2, *(self.size or ()))):
             raise UsageError("height and size are even numbers of pixels; e.g. --height 1080")
         Means(self.engine, self.provider, self.threads)  # Raises UsageError.
+        self._check_decode()
         paced = self.pace is not None or self.live is not None
         if paced and self.engine not in RUN_NETWORKS:
             raise UsageError(f"the engine {self.engine} has no shares to spend; leave out deadline, quality and live")
@@ -66,6 +70,19 @@ class Job:
             raise UsageError("nothing is late without a deadline; add --deadline, --fps or --live")
         if self.reference is not None and self.live is not None and not self.live.realtime:
             raise UsageError("a reference goes with a file; leave it out, or play the file with --realtime")
+
+    def _check_decode(self) -> None:
+        if self.decode not in DECODE:
+            raise UsageError(f"frames are decoded on {' or '.join(DECODE)}, not on {self.decode!r}; e.g. --decode gpu")
+        if self.decode == "cpu":
+            return
+        if self.engine not in ("auto", *NVIDIA) or self.provider is not None:
+            raise UsageError(
+                "frames decoded on the GPU stay there, for --engine rtx or tensorrt; take one of these, or leave out "
+                "--decode gpu"
+            )
+        if self.pace is not None or self.live is not None:
+            raise UsageError("deadline, quality and live take frames from memory; leave them out, or --decode gpu")
 
 
 def plan(job: Job, video: Video) -> tuple[Fraction, int, int]:

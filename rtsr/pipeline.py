@@ -16,9 +16,9 @@ from typing import Any
 from rtsr.buffer import buffered
 from rtsr.deadline import Late
 from rtsr.delivery import Delivery, check_possible
-from rtsr.engine.choice import Tell
+from rtsr.engine.choice import Means, Tell
 from rtsr.errors import SinkError, SourceError, UsageError
-from rtsr.frame import Frame, Video
+from rtsr.frame import Frame, GpuFrame, Video
 from rtsr.job import Job, label, plan
 from rtsr.paced import Pace, PacedUpscaler
 from rtsr.reference import Reference
@@ -26,8 +26,9 @@ from rtsr.report import Progress, Report
 from rtsr.sink.names import check_output
 from rtsr.sink.pyav import PyAVSink, holding_suffix
 from rtsr.sink.stream import StreamSink
-from rtsr.source.base import Copied, Source
+from rtsr.source.base import Copied, Item, Source
 from rtsr.source.live import LiveSource, PlayedSource, address, is_live
+from rtsr.source.nvdec import NvdecSource
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
 from rtsr.spending import in_milliseconds
@@ -37,6 +38,8 @@ DEPTH = 6
 """Frames and packets that may wait between two stages."""
 LIVE_DEPTH = 4
 """The same for a live input: what waits is late."""
+NVENC = "_nvenc"
+"""How the names of encoders end that take frames on an NVIDIA GPU."""
 USUAL_DEADLINE = 1 / 30
 """Seconds for a frame of a live input that does not say its rate."""
 
@@ -67,8 +70,9 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
         reference = opened.enter_context(Reference(job.reference, large)) if job.reference else None
         upscaler = upscaler or opened.enter_context(_open_upscaler(job, scale, tell, (video.width, video.height)))
         delivery = _plan_delivery(job, upscaler, source, large, progress)
-        sink = opened.enter_context(_open_sink(job, output, large, source))
-        flow = _Flow(source, upscaler, delivery, reference, sink, progress, stop)
+        gpu, notes = _plan_encoder(job, upscaler, source, large)
+        sink = opened.enter_context(_open_sink(job, output, large, source, gpu))
+        flow = _Flow(source, upscaler, delivery, reference, sink, progress, stop, gpu is not None)
         _finish(job, flow, watch)
         return Report(
             source=str(job.source),
@@ -80,7 +84,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
             seconds=time.perf_counter() - began,
             cpu_seconds=time.process_time() - cpu_began,
             stages={stage: in_milliseconds(spent) for stage, spent in progress.seconds.items()},
-            notes=(*source.notes, *upscaler.notes, *sink.notes),
+            notes=(*source.notes, *upscaler.notes, *notes, *sink.notes),
             spending=progress.spending.summary(delivery.deadline) if delivery else None,
             reference=reference.summary() if reference else None,
         )
@@ -103,6 +107,8 @@ def _finish(job: Job, flow: "_Flow", watch: Callable[[Progress], None] | None) -
 
 def _check_source(job: Job) -> None:
     """Raise UsageError where the input is not of the kind that the job is meant for."""
+    if _is_script(job) and job.decode == "gpu":
+        raise UsageError(f"{job.source} is a script, which gives frames in memory; leave out --decode gpu")
     if _is_script(job) and job.live is not None:
         raise UsageError(f"{job.source} is a script, which has no clock; leave out --live and --realtime")
     if job.live is None and address(job.source) is not None:
@@ -128,6 +134,8 @@ def _open_source(job: Job, stop: Event) -> Source:
         return PlayedSource(job.source, stop)
     if job.live is not None and is_live(job.source):
         return LiveSource(job.source, job.live.stall, stop)
+    if job.decode == "gpu":  # Before anything else that uses the GPU, see there.
+        return NvdecSource(job.source, Means(job.engine).gpu())
     return PyAVSource(job.source)
 
 
@@ -159,11 +167,29 @@ def _plan_delivery(
     return Delivery(upscaler, source.video, large, deadline, late, progress.spending, job.live, follows)
 
 
-def _open_sink(job: Job, output: Path | str, large: Video, source: Source) -> PyAVSink:
+def _plan_encoder(
+    job: Job, upscaler: Upscaler | PacedUpscaler, source: Source, large: Video
+) -> tuple[int | None, list[str]]:
+    """The GPU on which frames stay for the encoder, where they do; and, where they could be thought to, why not."""
+    if not (isinstance(source, NvdecSource) and isinstance(upscaler, Upscaler)):
+        return None, []
+    upscaler.check_gpu()
+    if not job.encoding.codec.endswith(NVENC):
+        return None, []
+    way = f"frames went through memory on their way to {job.encoding.codec}, "
+    if job.reference is not None:
+        return None, [way + "where they were compared"]
+    made = upscaler.makes(source.video.width, source.video.height)
+    if made != (large.width, large.height):
+        return None, [way + "where they were reduced from the network's {}x{}".format(*made)]
+    return source.device, []
+
+
+def _open_sink(job: Job, output: Path | str, large: Video, source: Source, gpu: int | None) -> PyAVSink:
     target = address(output)
     if target is not None:
-        return StreamSink(target, large, source, job.encoding)
-    return PyAVSink(Path(output), large, source, job.encoding, job.overwrite)
+        return StreamSink(target, large, source, job.encoding, gpu)
+    return PyAVSink(Path(output), large, source, job.encoding, job.overwrite, gpu)
 
 
 def _check_output(job: Job, output: Path | str) -> None:
@@ -205,6 +231,8 @@ class _Flow:
     progress: Progress
     stop: Event
     """Set when the run ends, so that a source that waits for its time, or for its sender, does not go on waiting."""
+    stay: bool = False
+    """Whether frames, which are on the GPU, stay there for the encoder."""
     _submitting: deque[float] = field(default_factory=deque)
     """Seconds that it took to submit each frame that is under way."""
 
@@ -213,40 +241,38 @@ class _Flow:
         with closing(buffered(self._upscaled(buffered(self._decoded(), depth)), depth)) as items:
             try:
                 for item in items:
-                    if isinstance(item, Frame):
+                    if isinstance(item, Copied):
+                        self.sink.write(item)
+                    else:
                         self._encode(item)
                         if watch:
                             watch(self.progress)
-                    else:
-                        self.sink.write(item)
             finally:
                 self.stop.set()
 
-    def _decoded(self) -> Generator[Frame | Copied, None, None]:
+    def _decoded(self) -> Generator[Item, None, None]:
         items = self.source.items()
         while True:
             began = time.perf_counter()
             item = next(items, None)
             if item is None:
                 return
-            if isinstance(item, Frame):
+            if not isinstance(item, Copied):
                 self.progress.seconds["decode"].append(time.perf_counter() - began)
-                if self.delivery is not None:
-                    self.delivery.arrived(item)
+            if self.delivery is not None and isinstance(item, Frame):
+                self.delivery.arrived(item)
             yield item
 
-    def _upscaled(self, items: Generator[Frame | Copied, None, None]) -> Generator[Frame | Copied, None, None]:
+    def _upscaled(self, items: Generator[Item, None, None]) -> Generator[Item, None, None]:
         with closing(items):
             if self.delivery is None:
                 yield from self._overlapped(items)
             else:
                 yield from self._in_time(items, self.delivery)
 
-    def _in_time(
-        self, items: Generator[Frame | Copied, None, None], delivery: Delivery
-    ) -> Generator[Frame | Copied, None, None]:
+    def _in_time(self, items: Generator[Item, None, None], delivery: Delivery) -> Generator[Item, None, None]:
         for item in items:
-            if isinstance(item, Copied):
+            if not isinstance(item, Frame):
                 yield item
                 continue
             with _timed(self.progress, "upscale"):
@@ -254,36 +280,40 @@ class _Flow:
             if large is not None:
                 yield large
 
-    def _overlapped(self, items: Generator[Frame | Copied, None, None]) -> Generator[Frame | Copied, None, None]:
+    def _overlapped(self, items: Generator[Item, None, None]) -> Generator[Item, None, None]:
         """All in the order in which they came, as many frames under way as the engine has lanes."""
         assert isinstance(self.upscaler, Upscaler)
         waiting: deque[UnderWay | Copied] = deque()
         for item in items:
-            if isinstance(item, Frame):
-                began = time.perf_counter()
-                waiting.append(self.upscaler.submit(item, self.sink.video.width, self.sink.video.height))
-                self._submitting.append(time.perf_counter() - began)
-            else:
+            if isinstance(item, Copied):
                 waiting.append(item)
+            else:
+                began = time.perf_counter()
+                waiting.append(self._submitted(self.upscaler, item))
+                self._submitting.append(time.perf_counter() - began)
             while waiting and (isinstance(waiting[0], Copied) or len(self._submitting) >= self.upscaler.lanes):
                 yield self._collected(self.upscaler, waiting.popleft())
         while waiting:
             yield self._collected(self.upscaler, waiting.popleft())
 
-    def _collected(self, upscaler: Upscaler, item: UnderWay | Copied) -> Frame | Copied:
+    def _submitted(self, upscaler: Upscaler, item: Frame | GpuFrame) -> UnderWay:
+        size = self.sink.video.width, self.sink.video.height
+        return upscaler.submit(item, *size) if isinstance(item, Frame) else upscaler.submit_gpu(item, *size, self.stay)
+
+    def _collected(self, upscaler: Upscaler, item: UnderWay | Copied) -> Item:
         if isinstance(item, Copied):
             return item
         began = time.perf_counter()
-        large = upscaler.collect(item)
+        large = upscaler.collect_gpu(item) if self.stay else upscaler.collect(item)
         self.progress.seconds["upscale"].append(self._submitting.popleft() + time.perf_counter() - began)
         return large
 
-    def _encode(self, frame: Frame) -> None:
-        if self.reference is not None:
+    def _encode(self, frame: Frame | GpuFrame) -> None:
+        if self.reference is not None and isinstance(frame, Frame):
             self.reference.compare(frame)
         with _timed(self.progress, "encode"):
             self.sink.write(frame)
-        if self.delivery is not None:
+        if self.delivery is not None and isinstance(frame, Frame):
             self.delivery.written(frame)
         self.progress.done += 1
 

@@ -19,6 +19,8 @@ RUN_NETWORKS = ("auto", "onnx", *NVIDIA)
 ENGINES = (*RUN_NETWORKS, "bicubic", "lanczos", "fsr")
 """What may compute the pixels."""
 
+DECODE = ("cpu", "gpu")
+"""Where frames may be decoded."""
 LARGEST_CRF = 63
 PROVIDER = f'one of {", ".join(PROVIDERS)}, some with a device such as "cuda:1"'
 
@@ -39,6 +41,8 @@ class Preset:
     """One of `ENGINES`."""
     provider: str | None = None
     """What ONNX Runtime runs on: one of `rtsr.provider.PROVIDERS`, some with a device ("cuda:1")."""
+    decode: str | None = None
+    """Where frames are decoded: one of `DECODE`."""
     fps: float | None = None
     """Frames per second, above 0 and at most 1000: none takes longer than its time. Excludes `deadline`, `quality`."""
     deadline: float | None = None
@@ -68,6 +72,7 @@ class Preset:
         _check("height", self.height is None or _is_whole(self.height, 1), self.height, "a whole number of 1 or more")
         _check("engine", self.engine is None or self.engine in ENGINES, self.engine, f"one of {', '.join(ENGINES)}")
         _check("provider", self.provider is None or _is_provider(self.provider), self.provider, PROVIDER)
+        _check("decode", self.decode is None or self.decode in DECODE, self.decode, f"one of {', '.join(DECODE)}")
         valid = self.crf is None or _is_whole(self.crf, 0, LARGEST_CRF)
         _check("crf", valid, self.crf, f"a whole number, 0 to {LARGEST_CRF}")
         options = self.encoder_options

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.colour import from_rgb, to_rgb
-from rtsr.engine.base import PlaneEngine, Planes
+from rtsr.engine.base import GpuEngine, PlaneEngine, Planes
 from rtsr.engine.choice import Means, Tell, runtime_of
-from rtsr.frame import Frame
+from rtsr.errors import UsageError
+from rtsr.frame import Frame, GpuFrame
 from rtsr.scale import as_scale
 
 DEFAULT_MODEL = "quicksrnet-small"
@@ -23,7 +24,7 @@ DEFAULT_MODEL = "quicksrnet-small"
 class UnderWay:
     """A frame that an `Upscaler` has begun with."""
 
-    frame: Frame
+    frame: Frame | GpuFrame
     width: int
     height: int
     planes: Planes | None = None
@@ -107,6 +108,35 @@ class Upscaler:
         """What did not go as it should, such as memory that is short, in lines for people."""
         return tuple(getattr(self.engine, "notes", ()))
 
+    def check_gpu(self) -> GpuEngine:
+        """The engine, if it takes frames that are on the GPU, in one run; raises UsageError otherwise."""
+        engine = self._plane_engine()
+        if not isinstance(engine, GpuEngine):
+            raise UsageError(
+                f"frames decoded on the GPU take one run of a network on it, and x{float(self.scale):g} is no such run "
+                f"of {self.describe()}; leave out --decode gpu"
+            )
+        return engine
+
+    def makes(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height that one run of the engine makes of a frame."""
+        return target_size(width, height, self.engine.card.scale)
+
+    def submit_gpu(self, frame: GpuFrame, width: int, height: int, stay: bool = False) -> UnderWay:
+        """Start on a frame that a decoder left on the GPU, which is held until it is done; otherwise as `submit`.
+
+        With `stay` the result is left there, for `collect_gpu`, in the size that one run of the network makes. Raises
+        UsageError as `check_gpu` does.
+        """
+        return UnderWay(frame, width, height, ticket=self.check_gpu().submit_gpu(frame, stay))
+
+    def collect_gpu(self, under_way: UnderWay) -> GpuFrame:
+        """As `collect`, of a frame that was to stay on the GPU."""
+        frame, engine = under_way.frame, self.engine
+        assert isinstance(frame, GpuFrame) and isinstance(engine, GpuEngine)
+        large = engine.collect_gpu(under_way.ticket)
+        return replace(frame, y=large.y, uv=large.uv, colour=replace(frame.colour, chroma_left=True), holds=large)
+
     def submit(self, frame: Frame, width: int, height: int) -> UnderWay:
         """Start on a frame, whose planes may be changed as soon as this returns; arguments as for `frame`."""
         planes, engine = (frame.y, frame.u, frame.v), self._plane_engine()
@@ -124,7 +154,8 @@ class Upscaler:
             planes = self.engine.collect(under_way.ticket)
         # What is written is sited as every player assumes it to be; a file cannot always say otherwise.
         colour = replace(frame.colour, chroma_left=True)
-        return fitted(replace(frame, colour=colour), planes, under_way.width, under_way.height)
+        large = Frame(*planes, colour, frame.pts, frame.duration)
+        return fitted(large, planes, under_way.width, under_way.height)
 
     def _plane_engine(self) -> PlaneEngine | None:
         """The engine, where it takes frames as they are, and one run of it reaches the scale."""

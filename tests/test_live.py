@@ -25,7 +25,7 @@ from rtsr.job import Job
 from rtsr.paced import Pace
 from rtsr.pipeline import run
 from rtsr.report import Report
-from rtsr.sink.pyav import Encoding
+from rtsr.sink.encoding import Encoding
 from rtsr.source.live import LiveSource
 from tests.media import luma, make_video, picture, picture_number, probe
 from tests.networks import exported

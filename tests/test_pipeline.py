@@ -16,8 +16,9 @@ from rtsr.frame import Colour, Video
 from rtsr.job import Job
 from rtsr.pipeline import run
 from rtsr.report import Progress
-from rtsr.sink.pyav import Encoding, PyAVSink
-from rtsr.source.pyav import _Clock
+from rtsr.sink.encoding import Encoding
+from rtsr.sink.pyav import PyAVSink
+from rtsr.source.pyav import Clock
 from tests.media import luma, make_video, picture, picture_number, probe
 
 SCALE = Fraction(3, 2)
@@ -86,7 +87,7 @@ def test_frames_of_containers_without_times_are_counted(tmp_path: Path) -> None:
 
 def test_a_time_that_stands_still_does_not_move_the_rest(tmp_path: Path) -> None:
     video = Video(64, 48, Colour("bt709"), Fraction(1, 90000), Fraction(30))
-    clock = _Clock(video, counts=False)
+    clock = Clock(video, counts=False)
     placed = [clock.place(frame_at(pts))[0] for pts in (0, 3000, 3000, 6000, None, 12000)]
     assert placed == [0, 3000, 3001, 6000, 9000, 12000]
 

@@ -31,6 +31,7 @@ def test_every_key_is_read(tmp_path):
         scale = "3/2"
         model = "quicksrnet-small"
         engine = "onnx"
+        decode = "gpu"
         fps = 59.94
         late = "repeat"
         live = true
@@ -45,6 +46,7 @@ def test_every_key_is_read(tmp_path):
         scale=Fraction(3, 2),
         model="quicksrnet-small",
         engine="onnx",
+        decode="gpu",
         fps=59.94,
         late=Late.REPEAT,
         live=True,
@@ -92,6 +94,7 @@ def test_unknown_key_is_named_with_all_allowed_ones(tmp_path):
         ("provider = 1", "one of auto, cpu"),
         ('engine = "cuda"', "one of " + ", ".join(ENGINES)),
         ('engine = ["onnx"]', "one of "),
+        ('decode = "tpu"', "one of cpu, gpu, not 'tpu'"),
         ("fps = 0", "above 0, at most 1000, not 0"),
         ("fps = true", "a number"),
         ('fps = "60"', "a number"),

@@ -65,8 +65,8 @@ def build_command(
     colour: Annotated[
         list[str] | None,
         typer.Option(
-            help="What goes in: rgb, or planes of video as bt709, bt601, bt2020, with :full and :centre behind it. "
-            "Repeatable. Default: rgb, bt709, bt601."
+            help="What goes in: rgb, or planes of video as bt709, bt601, bt2020, with :full and :centre behind it, and "
+            ":nv12 for --decode gpu. Repeatable. Default: rgb, bt709, bt601."
         ),
     ] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build anew what is there.")] = False,
@@ -85,14 +85,14 @@ def build_command(
     networks = {network.card.name: network for model in models for network in find_networks(model)}
     sizes = [parse_size(text) for text in size or ["1280x720"]]
     profiles = list(dict.fromkeys(Profile.holding(*one) for one in sizes))
-    colours = list(dict.fromkeys(_colour(text) for text in colour or USUAL))
+    forms = list(dict.fromkeys(_form(text) for text in colour or USUAL))
     library = load_library(engine)
     targets = _targets(library, capability)
     done = []
     for network in networks.values():
         for target in targets:
             for profile in profiles:
-                recipes = [Recipe(profile, precision, form, network.card) for form in colours]
+                recipes = [Recipe(profile, precision, form, network.card, nv12) for form, nv12 in forms]
                 done.append(_build(library, network, recipes, target, rebuild))
                 if not as_json:
                     print(_line(done[-1]))
@@ -210,16 +210,16 @@ def _build(library: Any, network: Network, recipes: list[Any], target: Any, rebu
     )
 
 
-def _colour(text: str) -> Colour | None:
-    """`rgb`, or a colour from `bt709:full:centre`; raises UsageError."""
+def _form(text: str) -> tuple[Colour | None, bool]:
+    """None for `rgb`, or a colour from `bt709:full:centre:nv12`, and whether its planes are NV12; raises UsageError."""
     matrix, *more = text.lower().split(":")
     if text.lower() == "rgb":
-        return None
+        return None, False
     full, centre = "full" in more, "centre" in more
     contradictory = (full and "limited" in more) or (centre and "left" in more)
-    if matrix not in KR_KB or contradictory or not set(more) <= {"full", "limited", "left", "centre"}:
+    if matrix not in KR_KB or contradictory or not set(more) <= {"full", "limited", "left", "centre", "nv12"}:
         raise UsageError(f"{text!r} is no colour; write rgb, or one of {', '.join(KR_KB)}, e.g. bt709 or bt709:full")
-    return Colour(matrix, full_range=full, chroma_left=not centre)
+    return Colour(matrix, full_range=full, chroma_left=not centre), "nv12" in more
 
 
 def _targets(library: Any, capabilities: list[str] | None) -> list[Any]:

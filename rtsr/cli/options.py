@@ -14,10 +14,10 @@ from rtsr.engine import RESAMPLERS
 from rtsr.errors import UsageError
 from rtsr.job import Job
 from rtsr.paced import Pace
-from rtsr.preset import ENGINES, Preset
+from rtsr.preset import ENGINES, NVIDIA, Preset
 from rtsr.provider import PROVIDERS
 from rtsr.scale import parse_scale
-from rtsr.sink.pyav import DEFAULT_CRF, Encoding
+from rtsr.sink.encoding import DEFAULT_CRF, Encoding
 from rtsr.source.live import address
 
 Source = Annotated[
@@ -40,6 +40,10 @@ Engine = Annotated[str | None, typer.Option(help=f"What computes: {', '.join(ENG
 Provider = Annotated[
     str | None,
     typer.Option(help=f"What ONNX Runtime runs on: {', '.join(PROVIDERS)}; cuda:1 is the second GPU. Default: auto."),
+]
+Decode = Annotated[
+    str | None,
+    typer.Option(help="cpu, or gpu: NVIDIA's, where frames stay for the network, and for h264_nvenc. Default: cpu."),
 ]
 Fps = Annotated[float | None, typer.Option(help="Spend no more on a frame than its time at this rate, e.g. 60.")]
 Deadline = Annotated[
@@ -88,6 +92,7 @@ class Wish:
     model: str | None
     engine: str | None
     provider: str | None
+    decode: str | None
     fps: float | None
     deadline: str | None
     quality: float | None
@@ -120,6 +125,7 @@ def as_job(wish: Wish, preset: Preset) -> Job:
         model=wish.model or (None if wish.engine in RESAMPLERS else preset.model),
         engine=wish.engine or ("auto" if wish.model else preset.engine) or "auto",
         provider=wish.provider or (None if wish.engine not in (None, "auto", "onnx") else preset.provider),
+        decode=wish.decode or (preset.decode if _on_gpu(wish) else None) or "cpu",
         pace=pace,
         late=wish.late or (preset.late if timed else None),
         live=live,
@@ -141,6 +147,11 @@ def left_out(wish: Wish, preset: Preset) -> list[str]:
     if not _keeps_encoder(wish, preset) and (preset.crf is not None or preset.encoder_options):
         notes.append(f"the preset's crf and encoder options are left out: they are not meant for {wish.codec}")
     return notes
+
+
+def _on_gpu(wish: Wish) -> bool:
+    """Whether what is said to compute may be what a preset means that decodes on the GPU."""
+    return wish.engine in (None, "auto", *NVIDIA) and wish.provider is None
 
 
 def _pace(wish: Wish, preset: Preset) -> Pace | None:

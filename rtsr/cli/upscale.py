@@ -34,6 +34,8 @@ Examples:
 
     rtsr upscale in.mp4 --scale 2 --deadline 33ms --late degrade
 
+    rtsr upscale in.mp4 --scale 1.5 --decode gpu --codec hevc_nvenc --encoder-option cq=21
+
     rtsr upscale udp://127.0.0.1:5000 -o live.mkv --scale 1.5 --live
 """
 
@@ -48,6 +50,7 @@ def upscale(
     model: o.Model = None,
     engine: o.Engine = None,
     provider: o.Provider = None,
+    decode: o.Decode = None,
     fps: o.Fps = None,
     deadline: o.Deadline = None,
     quality: o.Quality = None,
@@ -78,6 +81,7 @@ def upscale(
         model=model,
         engine=engine,
         provider=provider,
+        decode=decode,
         fps=fps,
         deadline=deadline,
         quality=quality,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.card import Card
-from rtsr.frame import Colour
+from rtsr.frame import Colour, GpuFrame, GpuPlane
 
 Features = tuple[Any, ...]
 """What a stage hands on: arrays, or what stands for them where an engine keeps them elsewhere. For stages and heads of
@@ -77,4 +77,30 @@ class PlaneEngine(Protocol):
         Sides are even, an odd last pixel is left out; chroma is sited on the left. Waits. Raises EngineError where
         the run failed.
         """
+        ...
+
+
+class GpuSurface(Protocol):
+    """A picture in the GPU's memory, which is nobody else's as long as somebody has this."""
+
+    @property
+    def y(self) -> GpuPlane: ...
+
+    @property
+    def uv(self) -> GpuPlane: ...
+
+
+@runtime_checkable
+class GpuEngine(PlaneEngine, Protocol):
+    """A `PlaneEngine` that takes frames which are on the GPU, too, and may leave what they become there."""
+
+    def submit_gpu(self, frame: GpuFrame, stay: bool) -> Any:
+        """Start on a frame, which is held until it is done.
+
+        With `stay` the result is left on the GPU, and got with `collect_gpu`; otherwise with `collect`.
+        """
+        ...
+
+    def collect_gpu(self, frame: Any) -> GpuSurface:
+        """As `collect`, but where the result is; anybody may read it."""
         ...

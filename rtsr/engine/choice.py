@@ -12,7 +12,7 @@ from rtsr.engine.base import Engine, MultiExitEngine
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.session import check_threads
 from rtsr.engine.stages import StagedEngine
-from rtsr.errors import UsageError
+from rtsr.errors import EngineError, UsageError
 from rtsr.preset import ENGINES, NVIDIA, RUN_NETWORKS
 from rtsr.provider import parse_provider
 from rtsr.resources import Network, find_reaching_network
@@ -74,6 +74,17 @@ class Means:
         opened = open_engine(network.card, network.path, self.threads, "auto")
         opened.runtime = f"{runtime_of(opened)}, {ready}"
         return opened
+
+    def gpu(self) -> int:
+        """The index of the NVIDIA GPU that `open` lets networks run on; raises EngineError where it does not."""
+        from rtsr.nvidia.opening import find, find_any
+
+        if self.engine in NVIDIA:
+            return find(self.engine).device.index
+        ready = find_any()
+        if isinstance(ready, str):
+            raise EngineError(f"no network runs on an NVIDIA GPU here ({ready}); leave out --decode gpu")
+        return ready.device.index
 
     def open_exits(self, network: Network, tell: Tell | None = None, size: Size | None = None) -> MultiExitEngine:
         """As `open`, for a network with several exits; they see parts of frames, so these are worth knowing."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +11,29 @@ from numpy.typing import NDArray
 from rtsr.card import Card
 from rtsr.engine.onnx import check_tiles
 from rtsr.errors import EngineError, OutOfMemory
-from rtsr.frame import Colour
+from rtsr.frame import Colour, GpuFrame
 from rtsr.nvidia.cuda import Driver, OutOfGpuMemory
 from rtsr.nvidia.features import Bench, DeviceArray, Part
 from rtsr.nvidia.lanes import LANES, Lanes, Ticket
+from rtsr.nvidia.nv12 import ENDS as NV12
+from rtsr.nvidia.nv12 import Surface, Surfaces
 from rtsr.nvidia.plan import Kernels, Library, Plan
 from rtsr.nvidia.tiling import Cut, Pictures
 
 PLANES = (("y", "u", "v"), ("y_up", "u_up", "v_up"))
 """Inputs and outputs of a network with the colour conversion in it."""
 
-Plans = Callable[[str, Colour | None], bytes]
-"""The plan of a part of the network: `network`, or with several exits `stage1`, `head1`, `exit1`, ..., `estimator`;
-with a colour, of the part with 8-bit planes of that colour at both ends."""
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 Features = tuple[NDArray | DeviceArray, ...]
+
+
+class Plans(Protocol):
+    """Where plans come from."""
+
+    def __call__(self, part: str, colour: Colour | None, nv12: bool) -> bytes:
+        """The plan of a part of the network: `network`, or with several exits `stage1`, `head1`, `exit1`, ...,
+        `estimator`; with a colour, of the part with 8-bit planes of that colour, or NV12, at both ends."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +60,12 @@ class UnderWay:
 
     pictures: Pictures
     ticket: Ticket
+    surface: Surface | None = None
+    """Where the result goes, if it stays on the GPU."""
 
 
 class NvidiaEngine:
-    """An `Engine` and a `PlaneEngine`: runs the network of `card` on `gpu`, from `plans`; whole, where it has exits.
+    """An `Engine` and a `GpuEngine`: runs the network of `card` on `gpu`, from `plans`; whole, where it has exits.
 
     Up to `lanes` frames are under way at a time (see `rtsr.nvidia.lanes`); where the GPU's memory is too little there
     are fewer, then tiles, and `note` is told so. Plans are asked for and loaded when they are first needed: the one
@@ -79,7 +89,9 @@ class NvidiaEngine:
         self._part = f"exit{len(card.exits)}" if card.exits else "network"
         self._open = ExitStack()
         self._rgb: dict[str, Pictures] = {}
-        self._planes: dict[Colour, Pictures] = {}
+        self._planes: dict[tuple[Colour, bool], Pictures] = {}
+        """By colour, and whether they are NV12."""
+        self._surfaces: Surfaces | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +103,7 @@ class NvidiaEngine:
         """Wait for what is under way, and free everything; what runs next begins anew."""
         self._rgb.clear()
         self._planes.clear()
+        self._surfaces = None
         self._open.close()
 
     @property
@@ -111,10 +124,7 @@ class NvidiaEngine:
         Luma is (H, W), chroma (ceil(H / 2), ceil(W / 2)). Raises EngineError where the plan is not for their size, or
         the run fails.
         """
-        if colour not in self._planes:
-            plan = self._loaded(self._part, colour, *PLANES)
-            self._planes[colour] = self._through(plan, Cut.planes(self.card))
-        pictures = self._planes[colour]
+        pictures = self._for_planes(colour, nv12=False)
         return UnderWay(pictures, pictures.submit(*(plane[None, None] for plane in planes)))
 
     def collect(self, frame: UnderWay) -> Planes:
@@ -122,8 +132,46 @@ class NvidiaEngine:
 
         Raises EngineError where the run failed.
         """
-        y, u, v = frame.pictures.collect(frame.ticket)
-        return y[0, 0], u[0, 0], v[0, 0]
+        y, *chroma = (plane[0, 0] for plane in frame.pictures.collect(frame.ticket))
+        u, v = chroma if len(chroma) == 2 else (chroma[0][:, 0::2], chroma[0][:, 1::2])
+        return y, u, v
+
+    def submit_gpu(self, frame: GpuFrame, stay: bool) -> UnderWay:
+        """Start on a frame that is on the GPU, which is held until it is done; with `stay` the result stays there, too.
+
+        Where the GPU's memory is too little for all of it, it is not cut into tiles. Raises EngineError then, and as
+        `submit` does.
+        """
+        pictures = self._for_planes(frame.colour, nv12=True)
+        large = (pictures.cut.large(side) for side in (frame.width, frame.height))
+        try:
+            surface = self._lender().lend(*large) if stay else None
+            into = () if surface is None else (surface.y, surface.uv)
+            ticket = pictures.lanes.submit(frame.y, frame.uv, into=into, holds=(frame, surface))
+            return UnderWay(pictures, ticket, surface)
+        except OutOfGpuMemory as full:
+            raise EngineError(
+                f"{self.card.name}: the GPU has no room for frames of {frame.width}x{frame.height} ({full.figures}); "
+                "leave out --decode gpu, and they are upscaled in tiles"
+            ) from full
+
+    def collect_gpu(self, frame: UnderWay) -> Surface:
+        """As `collect`, of a frame that was to stay on the GPU: written to the end, so that anybody may read it."""
+        frame.pictures.collect(frame.ticket)
+        assert frame.surface is not None
+        return frame.surface
+
+    def _for_planes(self, colour: Colour, nv12: bool) -> Pictures:
+        if (colour, nv12) not in self._planes:
+            plan = self._loaded(self._part, colour, *(NV12 if nv12 else PLANES), nv12=nv12)
+            self._planes[colour, nv12] = self._through(plan, Cut.planes(self.card))
+        return self._planes[colour, nv12]
+
+    def _lender(self) -> Surfaces:
+        if self._surfaces is None:
+            self._surfaces = Surfaces(self.gpu.driver, self.gpu.device)
+            self._open.callback(self._surfaces.close)
+        return self._surfaces
 
     def _upscaled(self, part: str, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the whole network in `part` makes of `tiles`."""
@@ -147,10 +195,15 @@ class NvidiaEngine:
         return Pictures(lanes, cut, self._note)
 
     def _loaded(
-        self, part: str, colour: Colour | None, inputs: tuple[str, ...] | None, outputs: tuple[str, ...] | None
+        self,
+        part: str,
+        colour: Colour | None,
+        inputs: tuple[str, ...] | None,
+        outputs: tuple[str, ...] | None,
+        nv12: bool = False,
     ) -> Plan:
         name = self.card.name if part == "network" else f"{self.card.name}/{part}"
-        plan = self.gpu.load(self._plans(part, colour), name, inputs, outputs)
+        plan = self.gpu.load(self._plans(part, colour, nv12), name, inputs, outputs)
         self._open.callback(plan.close)
         return plan
 

@@ -8,8 +8,8 @@ from rtsr.errors import EngineError
 from rtsr.nvidia.library import Library
 from rtsr.nvidia.profile import Profile
 
-HALVED = ("u", "v")
-"""Inputs that are half as wide and high as the frame: the chroma planes, rounded up."""
+PARTS = {"u": (2, 2), "v": (2, 2), "uv": (2, 1)}
+"""Rows and columns of the frame for one of an input's, rounded up: of the chroma planes."""
 TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "UINT8": "uint8", "INT32": "int32", "INT64": "int64"}
 """numpy's names of the libraries' types."""
 
@@ -150,14 +150,15 @@ def _shapes(name: str, shape: tuple[int, ...], profile: Profile) -> list[tuple[i
     """The smallest, usual and largest shape of an input whose free sizes are -1."""
     if len(shape) != 4:
         raise EngineError(f"the model's input {name} has {len(shape)} dimensions, not batch, channels, height, width")
-    part = 2 if name in HALVED else 1
+    down, across = PARTS.get(name, (1, 1))
     patches = profile.batch
     if shape[2] > 0 and shape[3] > 0:  # what judges patches gets all of a frame at once
         patches *= profile.patches(shape[3], shape[2])
     batches = (1, patches if shape[2] > 0 else 1, patches)
     sizes = (profile.smallest, profile.usual, profile.largest)
     free = [
-        (n, shape[1], -(-height // part), -(-width // part)) for n, (width, height) in zip(batches, sizes, strict=True)
+        (n, shape[1], -(-height // down), -(-width // across))
+        for n, (width, height) in zip(batches, sizes, strict=True)
     ]
     return [tuple(own if own > 0 else side for own, side in zip(shape, one, strict=True)) for one in free]
 

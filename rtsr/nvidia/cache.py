@@ -67,7 +67,7 @@ def ready(network: Path, recipe: Recipe) -> bytes:
     from rtsr.nvidia.dense import convolved
     from rtsr.nvidia.graph import prepare
 
-    return convolved(prepare(network, recipe.precision, recipe.colour, recipe.card))
+    return convolved(prepare(network, recipe.precision, recipe.colour, recipe.card, recipe.nv12))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ NON_BLOCKING = 1
 PLAIN = 1 | 2
 """`cudaEventBlockingSync`: who waits for the event sleeps, as decoding and encoding want the cores;
 `cudaEventDisableTiming`: it only orders."""
+FFMPEG_STREAM = 1
+"""`cudaStreamLegacy`, the device's default stream: FFmpeg decodes and encodes in it unless it is given another."""
 INSTEAD = "or leave it to the processor: --engine onnx"
 KEEP = 1 << 62
 """Bytes that the pool of `malloc_async` may keep instead of giving them back to the system: all of them."""
@@ -108,6 +110,12 @@ class Driver(Protocol):
 
     def download(self, host: int, device: int, size: int, stream: int) -> None: ...
 
+    def copy_rows(
+        self, to: int, to_pitch: int, source: int, source_pitch: int, width: int, rows: int, stream: int
+    ) -> None:
+        """Copy `rows` of `width` bytes within the GPU's memory; pitches are bytes from a row's start to the next's."""
+        ...
+
     def create_stream(self) -> int: ...
     def destroy_stream(self, stream: int) -> None: ...
 
@@ -191,6 +199,12 @@ class CudaDriver:
 
     def download(self, host: int, device: int, size: int, stream: int) -> None:
         self._call("cudaMemcpyAsync", host, device, size, self._rt.cudaMemcpyKind.cudaMemcpyDeviceToHost, stream)
+
+    def copy_rows(
+        self, to: int, to_pitch: int, source: int, source_pitch: int, width: int, rows: int, stream: int
+    ) -> None:
+        kind = self._rt.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        self._call("cudaMemcpy2DAsync", to, to_pitch, source, source_pitch, width, rows, kind, stream)
 
     def create_stream(self) -> int:
         return int(self._call("cudaStreamCreateWithFlags", NON_BLOCKING))

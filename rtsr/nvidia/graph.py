@@ -19,7 +19,11 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def prepare(
-    network: Path | bytes, precision: str = "fp16", colour: Colour | None = None, card: Card | None = None
+    network: Path | bytes,
+    precision: str = "fp16",
+    colour: Colour | None = None,
+    card: Card | None = None,
+    nv12: bool = False,
 ) -> bytes:
     """The ONNX model `network`, a file or its content, ready for a strongly typed build, as content.
 
@@ -28,9 +32,10 @@ def prepare(
     and outputs keep their names and shapes; pictures are float32 (n, 3, h, w) at any precision, features between two
     stages ("features_0", "next_0") float16 below fp32.
 
-    With a `colour` both ends are 8-bit 4:2:0 planes instead, "y", "u" and "v" to "y_up", "u_up" and "v_up" (see
-    `rtsr.nvidia.planes.with_planes`). The network's `card` says what its values and sizes are; without one, it is taken
-    to be for values in [0, 1] and sides that its scale, as its shapes show it, leaves whole, as all are that ship.
+    With a `colour` both ends are 8-bit 4:2:0 planes instead, "y", "u" and "v" to "y_up", "u_up" and "v_up", or with
+    `nv12` "y" and "uv" to "y_up" and "uv_up" (see `rtsr.nvidia.planes.with_planes`). The network's `card` says what its
+    values and sizes are; without one, it is taken to be for values in [0, 1] and sides that its scale, as its shapes
+    show it, leaves whole, as all are that ship.
 
     Raises UsageError for an unknown precision, EngineError where the network cannot be read or converted.
     """
@@ -45,7 +50,7 @@ def prepare(
                 converted = quantised(model, white, _stages_before(network))
             converted = halved(converted)
         if colour is not None:
-            converted = with_planes(converted, colour, fit_of(model, card))
+            converted = with_planes(converted, colour, fit_of(model, card), nv12)
         onnx.checker.check_model(converted, full_check=True)
     except EngineError as cause:
         raise EngineError(f"{title} at {precision}: {cause}") from cause

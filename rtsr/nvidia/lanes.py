@@ -9,25 +9,26 @@ computing and downloading, are shared by all lanes. Events order what belongs to
 
 A lane takes its next frame when the last one was downloaded, so nothing on the GPU or in pinned memory is written
 while somebody reads it. Nothing is freed before the streams are through with it.
+
+Frames that a decoder left on the GPU are copied instead of uploaded, and frames that go to an encoder there instead of
+downloaded (`rtsr.nvidia.nv12`).
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.errors import EngineError
-from rtsr.nvidia.buffers import Buffer, Pinned
+from rtsr.frame import GpuPlane
 from rtsr.nvidia.cuda import Driver, OutOfGpuMemory, in_mib
-from rtsr.nvidia.plan import Context, Plan, Shape, bytes_of, shapes_of
+from rtsr.nvidia.lane import Arrays, Lane
+from rtsr.nvidia.plan import Plan, Shape, shapes_of
 
 LANES = 3
 """One frame in each stream."""
-
-Arrays = tuple[NDArray, ...]
 
 
 class Ticket:
@@ -50,8 +51,8 @@ class Lanes:
     ) -> None:
         self.driver, self.plan, self.device, self._note = driver, plan, device, note
         self._streams: list[int] = []
-        self._idle: list[_Lane] = []
-        self._busy: deque[tuple[_Lane, Ticket]] = deque()
+        self._idle: list[Lane] = []
+        self._busy: deque[tuple[Lane, Ticket]] = deque()
         self._closed = False
         driver.use(device)
         try:
@@ -73,10 +74,12 @@ class Lanes:
         """Frames that may be under way."""
         return len(self._idle) + len(self._busy)
 
-    def submit(self, *arrays: NDArray) -> Ticket:
+    def submit(self, *arrays: NDArray | GpuPlane, into: Sequence[GpuPlane] = (), holds: object = None) -> Ticket:
         """Start on `arrays`, one for each input; where all lanes are busy, the oldest frame is waited for.
 
-        The arrays may be changed as soon as this returns. Raises EngineError where the plan was not built for their
+        The arrays may be changed as soon as this returns; planes on the GPU, and those that the outputs are to go
+        `into`, have to stay until the frame is done: `holds` is held for as long. With `into`, `collect` gives no
+        arrays. Raises EngineError where the plan was not built for their
         shapes or the GPU fails, `OutOfGpuMemory` where they are too large for the only lane that is left.
         """
         self._use()
@@ -86,7 +89,7 @@ class Lanes:
             lane = self._take(shapes)
             try:
                 lane.reshape(shapes)
-                lane.start(arrays)
+                lane.start(arrays, into, holds)
             except BaseException as failure:
                 self._drain()
                 self._put_back(lane, failure)
@@ -140,14 +143,14 @@ class Lanes:
     def _open(self, count: int) -> None:
         for n in range(count):
             try:
-                self._idle.append(_Lane(self.driver, self.plan, *self._streams))
+                self._idle.append(Lane(self.driver, self.plan, *self._streams))
             except OutOfGpuMemory as full:
                 if n == 0:
                     raise
                 self._note(_fewer(self.plan, n, full))
                 return
 
-    def _take(self, shapes: tuple[Shape, ...]) -> "_Lane":
+    def _take(self, shapes: tuple[Shape, ...]) -> Lane:
         """An idle lane, rather one that had these shapes before; waits for the oldest frame where there is none."""
         if not self._idle:
             self._finish()
@@ -155,7 +158,7 @@ class Lanes:
         self._idle.remove(lane)
         return lane
 
-    def _put_back(self, lane: "_Lane", failure: BaseException) -> None:
+    def _put_back(self, lane: Lane, failure: BaseException) -> None:
         """Do without `lane` where memory is too little for it and there are others; else raise `failure`."""
         if isinstance(failure, OutOfGpuMemory) and self.count:
             lane.close()
@@ -180,135 +183,6 @@ class Lanes:
         for stream in self._streams:
             with suppress(EngineError):
                 self.driver.synchronize(stream)
-
-
-class _Lane:
-    """A context, its buffers, and the events between the streams; `shapes` are the inputs' that they are ready for."""
-
-    def __init__(self, driver: Driver, plan: Plan, up: int, compute: int, down: int) -> None:
-        self.driver, self.plan = driver, plan
-        self._up, self._compute, self._down = up, compute, down
-        self.shapes: tuple[Shape, ...] = ()
-        self._outputs: tuple[Shape, ...] = ()
-        self._staged = [Pinned(driver) for _ in plan.inputs]
-        self._inputs = [Buffer(driver) for _ in plan.inputs]
-        self._results = [Buffer(driver) for _ in plan.outputs]
-        self._landed = [Pinned(driver) for _ in plan.outputs]
-        self._scratch = Buffer(driver)
-        self._graph: int | None = None
-        self._warm = self._captures = False
-        self._events: list[int] = []
-        self._context: Context = plan.context()
-        try:
-            for _ in range(3):
-                self._events.append(driver.create_event())
-        except BaseException:
-            self.close()
-            raise
-
-    def reshape(self, shapes: tuple[Shape, ...]) -> None:
-        """Be ready for inputs of `shapes`; nothing of this lane may be under way."""
-        if shapes == self.shapes:
-            return
-        self._forget()
-        self._outputs, scratch = self._context.reshape(shapes)
-        inputs = [bytes_of(shape, tensor.dtype) for shape, tensor in zip(shapes, self.plan.inputs, strict=True)]
-        outputs = [bytes_of(s, tensor.dtype) for s, tensor in zip(self._outputs, self.plan.outputs, strict=True)]
-        for buffers, sizes in (
-            ([self._scratch], [scratch]),
-            (self._inputs, inputs),
-            (self._results, outputs),
-            (self._staged, inputs),
-            (self._landed, outputs),
-        ):
-            for buffer, size in zip(buffers, sizes, strict=True):
-                buffer.grow(size)
-        self._context.bind(
-            [buffer.address for buffer in self._inputs],
-            [buffer.address for buffer in self._results],
-            self._scratch.address,
-            self._scratch.size,
-        )
-        self._captures, self.shapes = True, shapes
-
-    def start(self, arrays: Arrays) -> None:
-        """Queue upload, run and download of `arrays`."""
-        uploaded, computed, downloaded = self._events
-        for staged, device, tensor, array in zip(self._staged, self._inputs, self.plan.inputs, arrays, strict=True):
-            staged.write(np.asarray(array, tensor.dtype))
-            self.driver.upload(device.address, staged.address, bytes_of(array.shape, tensor.dtype), self._up)
-        self.driver.record(uploaded, self._up)
-        self.driver.wait(self._compute, uploaded)
-        self._run()
-        self.driver.record(computed, self._compute)
-        self.driver.wait(self._down, computed)
-        for landed, device, shape, tensor in self._ends():
-            self.driver.download(landed.address, device.address, bytes_of(shape, tensor.dtype), self._down)
-        self.driver.record(downloaded, self._down)
-
-    def results(self) -> Arrays:
-        """The outputs of what was started last, when they are there."""
-        self.driver.synchronize_event(self._events[2])
-        return tuple(landed.read(shape, tensor.dtype) for landed, _, shape, tensor in self._ends())
-
-    def release(self) -> None:
-        """Free the buffers; nothing of this lane may be under way."""
-        self._forget()
-        for buffer in (*self._inputs, *self._results, *self._staged, *self._landed, self._scratch):
-            with suppress(EngineError):
-                buffer.release()
-
-    def close(self) -> None:
-        """Free everything; nothing of this lane may be under way."""
-        self.release()
-        for event in self._events:
-            with suppress(EngineError):
-                self.driver.destroy_event(event)
-        self._events.clear()
-        self._context.close()
-
-    def _run(self) -> None:
-        """Let the compute stream run the network: by its graph, captured when a shape comes for the second time.
-
-        TensorRT prepares for a new shape in its first run, which therefore cannot be captured.
-        """
-        if self._graph is None and self._warm and self._captures:
-            self._captures = self._context.capturable(self._compute)
-            if self._captures:
-                self._graph = self._captured()
-                self._captures = self._graph is not None
-        if self._graph is not None:
-            self.driver.launch(self._graph, self._compute)
-        else:
-            self._context.enqueue(self._compute)
-            self._warm = True
-
-    def _captured(self) -> int | None:
-        """A graph of one run; None where the network does things that cannot be in one."""
-        enqueued, graph = False, None
-        self.driver.begin_capture(self._compute)
-        try:
-            self._context.enqueue(self._compute)
-            enqueued = True
-        except EngineError:
-            pass  # If the reason is another, the run that is not captured raises it.
-        finally:
-            with suppress(EngineError):
-                graph = self.driver.end_capture(self._compute)
-        if graph is not None and not enqueued:
-            self.driver.destroy_graph(graph)
-        return graph if enqueued else None
-
-    def _forget(self) -> None:
-        """Drop what holds for one shape only."""
-        graph, self._graph = self._graph, None
-        self.shapes, self._warm, self._captures = (), False, False
-        if graph is not None:
-            with suppress(EngineError):
-                self.driver.destroy_graph(graph)
-
-    def _ends(self) -> Any:
-        return zip(self._landed, self._results, self._outputs, self.plan.outputs, strict=True)
 
 
 def _fewer(plan: Plan, count: int, full: OutOfGpuMemory) -> str:

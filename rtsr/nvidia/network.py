@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from rtsr.card import check_hash
 from rtsr.engine.nvidia import Gpu, NvidiaEngine, NvidiaStagedEngine, UnderWay
-from rtsr.frame import Colour
+from rtsr.frame import Colour, GpuFrame, GpuPlane
 from rtsr.nvidia.cache import cached_plan, silent
 from rtsr.nvidia.kept import RuntimeCache
 from rtsr.nvidia.lanes import LANES
+from rtsr.nvidia.nv12 import Surface
 from rtsr.nvidia.opening import Ready
 from rtsr.nvidia.profile import Profile, Size
 from rtsr.nvidia.recipe import Recipe
@@ -79,6 +80,14 @@ class NvidiaNetwork:
         """The upscaled planes of a frame that was submitted."""
         return self._opened().collect(frame)
 
+    def submit_gpu(self, frame: GpuFrame, stay: bool) -> UnderWay:
+        """Start on a frame that is on the GPU; see `NvidiaEngine.submit_gpu`."""
+        return self._for(frame.y).submit_gpu(frame, stay)
+
+    def collect_gpu(self, frame: UnderWay) -> Surface:
+        """The upscaled frame of one that was to stay on the GPU."""
+        return self._opened().collect_gpu(frame)
+
     def exit(self, k: int, tiles: Array) -> Array:
         """What exit `k` makes of `tiles`, in one run."""
         return self._for(tiles).exit(k, tiles)
@@ -96,7 +105,7 @@ class NvidiaNetwork:
         """(N, exits + 1): how good each exit, bicubic first, is thought to be on `patches`."""
         return self._opened().estimate(patches)
 
-    def _for(self, picture: NDArray) -> Any:
+    def _for(self, picture: NDArray | GpuPlane) -> Any:
         """The engine, built for frames that are large enough for `picture`."""
         height, width = picture.shape[-2:]
         if self._profile is None or not self._profile.holds(width, height):
@@ -114,10 +123,10 @@ class NvidiaNetwork:
             self._inner = make(self.card, gpu, self._plan, self.runtime, note=self._note)
         return self._inner
 
-    def _plan(self, part: str, colour: Colour | None) -> bytes:
+    def _plan(self, part: str, colour: Colour | None, nv12: bool) -> bytes:
         name = self.card.name if part == "network" else f"{self.card.name}/{part}"
         assert self._profile is not None
-        recipe = Recipe(self._profile, self._precision, colour, self.card)
+        recipe = Recipe(self._profile, self._precision, colour, self.card, nv12)
         return cached_plan(
             self._ready.library, self._files[name], recipe, self._ready.target, name=name, note=self._tell
         )

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.errors import EngineError
+from rtsr.frame import GpuPlane
 from rtsr.nvidia.cuda import Driver, OutOfGpuMemory
 
 Shape = tuple[int, ...]
@@ -228,7 +229,7 @@ def bytes_of(shape: Shape, dtype: np.dtype) -> int:
     return int(np.prod(shape)) * dtype.itemsize
 
 
-def shapes_of(arrays: Sequence[NDArray]) -> tuple[Shape, ...]:
+def shapes_of(arrays: Sequence[NDArray | GpuPlane]) -> tuple[Shape, ...]:
     return tuple(array.shape for array in arrays)
 
 

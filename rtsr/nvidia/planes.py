@@ -34,17 +34,20 @@ class Fit:
     white: float = 1.0
 
 
-def with_planes(model: ModelProto, colour: Colour, fit: Fit) -> ModelProto:
+def with_planes(model: ModelProto, colour: Colour, fit: Fit, nv12: bool = False) -> ModelProto:
     """`model`, "image" to "upscaled" in float32, with 8-bit 4:2:0 planes of `colour` at both ends.
 
     "y" (n, 1, h, w), "u" and "v" (n, 1, ceil(h / 2), ceil(w / 2)) to "y_up", "u_up" and "v_up", uint8, the same as
     `rtsr.Upscaler.frame` within a level: `ceil(side * scale) // 2 * 2` pixels of luma, chroma on every second column.
     Odd sides, and sides that the network does not take, are padded inside by repeating the last pixels, and what
     comes of that is cut off.
+
+    With `nv12` chroma is as video decoders and encoders on GPUs have it, a plane of Cb and Cr in turns: "y" and "uv"
+    (n, 1, h / 2, w) to "y_up" and "uv_up", for even sides; the samples are the same.
     """
     opset = model.opset_import[0].version
-    front = _model(_front(colour, fit), opset, model.ir_version)
-    back = _model(_back(colour, fit), opset, model.ir_version)
+    front = _model(_front(colour, fit, nv12), opset, model.ir_version)
+    back = _model(_back(colour, fit, nv12), opset, model.ir_version)
     named = compose.add_prefix(model, NETWORK)
     whole = compose.merge_models(front, named, [("rgb", NETWORK + "image")], outputs=["size", NETWORK + "upscaled"])
     pairs = [(NETWORK + "upscaled", "large"), ("size", "planes_size")]
@@ -109,6 +112,15 @@ class _Nodes:
         """The name of a number, or numbers, in float32."""
         return self._constant(np.array(value, np.float32))
 
+    def every_second(self, plane: str, first: int) -> str:
+        """Every second column of `plane`, from column `first` on."""
+        return self.add("Slice", plane, self.whole(first), self.whole(2**31 - 1), self.whole(3), self.whole(2))
+
+    def in_turns(self, even: str, odd: str) -> str:
+        """A plane whose columns are those of `even` and `odd` in turns."""
+        pairs = (self.add("Unsqueeze", plane, self.whole(4)) for plane in (even, odd))
+        return self.add("Reshape", self.add("Concat", *pairs, axis=4), self.whole(0, 0, 0, -1))
+
     def per_colour(self, *values: float) -> str:
         return self.constant(np.reshape(values, (1, -1, 1, 1)))
 
@@ -118,8 +130,8 @@ class _Nodes:
         return name
 
 
-def _front(colour: Colour, fit: Fit) -> tuple[_Nodes, list[ValueInfoProto], list[ValueInfoProto]]:
-    """From "y", "u" and "v" to "rgb", padded, and "size", luma's rows and columns."""
+def _front(colour: Colour, fit: Fit, nv12: bool) -> tuple[_Nodes, list[ValueInfoProto], list[ValueInfoProto]]:
+    """From "y", "u" and "v", or "y" and "uv", to "rgb", padded, and "size", luma's rows and columns."""
     kr, kb = KR_KB[colour.matrix]
     kg = 1 - kr - kb
     black, luma_range, chroma_range, grey = levels(colour, YUV420P8)
@@ -127,7 +139,8 @@ def _front(colour: Colour, fit: Fit) -> tuple[_Nodes, list[ValueInfoProto], list
     of_u, of_v = np.array([0, -blue * kb / kg, blue]), np.array([red, -red * kr / kg, 0])
     offset = -black / luma_range - grey * (of_u + of_v)
     graph = _Nodes("front")
-    y, u, v = (graph.add("Cast", plane, to=TensorProto.FLOAT) for plane in "yuv")
+    y, *chroma = (graph.add("Cast", plane, to=TensorProto.FLOAT) for plane in (("y", "uv") if nv12 else "yuv"))
+    u, v = (graph.every_second(chroma[0], first) for first in (0, 1)) if nv12 else chroma
     # Interpolation is linear, so what chroma adds to red, green and blue is mixed while it is small.
     u, v = graph.add("Mul", u, graph.per_colour(*of_u)), graph.add("Mul", v, graph.per_colour(*of_v))
     chroma = graph.add("Add", graph.add("Add", u, v), graph.per_colour(*offset))
@@ -141,8 +154,7 @@ def _front(colour: Colour, fit: Fit) -> tuple[_Nodes, list[ValueInfoProto], list
         rgb = graph.add("Mul", rgb, graph.constant(fit.white))
     graph.add("Identity", rgb, name="rgb")
     graph.add("Identity", size, name="size")
-    planes = [_plane("y", "h", "w"), *(_plane(name, "h_half", "w_half") for name in "uv")]
-    return graph, planes, [_picture("rgb", "h_in", "w_in"), _size("size")]
+    return graph, _planes("", nv12), [_picture("rgb", "h_in", "w_in"), _size("size")]
 
 
 def _enlarged(graph: _Nodes, chroma: str, left: bool) -> str:
@@ -163,8 +175,8 @@ def _missing(graph: _Nodes, size: str, multiple: int) -> str:
     return graph.add("Concat", graph.whole(0, 0, 0, 0, 0, 0), missing, axis=0)
 
 
-def _back(colour: Colour, fit: Fit) -> tuple[_Nodes, list[ValueInfoProto], list[ValueInfoProto]]:
-    """From "large" and luma's old size to "y_up", "u_up" and "v_up"."""
+def _back(colour: Colour, fit: Fit, nv12: bool) -> tuple[_Nodes, list[ValueInfoProto], list[ValueInfoProto]]:
+    """From "large" and luma's old size to "y_up", "u_up" and "v_up", or "y_up" and "uv_up"."""
     kr, kb = KR_KB[colour.matrix]
     black, luma_range, chroma_range, grey = levels(colour, YUV420P8)
     graph = _Nodes("back")
@@ -182,12 +194,13 @@ def _back(colour: Colour, fit: Fit) -> tuple[_Nodes, list[ValueInfoProto], list[
     # Half of it, since what is multiplied is the sum of two means.
     gains = graph.per_colour(*(chroma_range / (2 * (1 - weight)) / 2 for weight in (kb, kr)))
     chroma = graph.add("Mul", _twice_halved(graph, differences), gains)
-    for plane, name in zip(
-        graph.add_many("Split", 2, chroma, graph.whole(1, 1), axis=1), ("u_up", "v_up"), strict=True
-    ):
-        _quantised(graph, plane, grey, name)
-    planes = [_plane("y_up", "h_up", "w_up"), *(_plane(name, "h_up_half", "w_up_half") for name in ("u_up", "v_up"))]
-    return graph, [_picture("large", "h_out", "w_out"), _size("planes_size")], planes
+    u, v = graph.add_many("Split", 2, chroma, graph.whole(1, 1), axis=1)
+    if nv12:
+        _quantised(graph, graph.in_turns(u, v), grey, "uv_up")
+    else:
+        _quantised(graph, u, grey, "u_up")
+        _quantised(graph, v, grey, "v_up")
+    return graph, [_picture("large", "h_out", "w_out"), _size("planes_size")], _planes("_up", nv12)
 
 
 def _enlarged_size(graph: _Nodes, scale: Fraction) -> str:
@@ -226,6 +239,15 @@ def _model(made: tuple[_Nodes, list[ValueInfoProto], list[ValueInfoProto]], opse
     graph, inputs, outputs = made
     whole = helper.make_graph(graph.nodes, graph.title, inputs, outputs, graph.constants)
     return helper.make_model(whole, opset_imports=[helper.make_opsetid("", opset)], ir_version=version)
+
+
+def _planes(end: str, nv12: bool) -> list[ValueInfoProto]:
+    """The planes of a frame, their names with `end` behind them."""
+    rows, columns = f"h{end}", f"w{end}"
+    if nv12:
+        return [_plane(f"y{end}", rows, columns), _plane(f"uv{end}", f"{rows}_half", columns)]
+    chroma = (_plane(f"{name}{end}", f"{rows}_half", f"{columns}_half") for name in "uv")
+    return [_plane(f"y{end}", rows, columns), *chroma]
 
 
 def _plane(name: str, rows: str, columns: str) -> ValueInfoProto:

@@ -40,10 +40,14 @@ class Recipe:
     """Given: planes in, planes out, in this colour; None: RGB in, RGB out."""
     card: Card | None = field(default=None, compare=False)
     """The network's; needed for planes where its values or sides are not as those of shipped networks."""
+    nv12: bool = False
+    """With a colour: chroma in one plane, as video decoders and encoders on the GPU have it."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UsageError(f"unknown precision {self.precision!r}; known: {', '.join(PRECISIONS)}")
+        if self.nv12 and self.colour is None:
+            raise UsageError("NV12 is planes of a colour, which RGB is not; give one, e.g. bt709")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Facts:
     """SHA-256 of the ONNX file."""
     precision: str
     colour: str
-    """Matrix, range and siting; empty for RGB."""
+    """Matrix, range and siting, and how planes lie where not each on its own; empty for RGB."""
     smallest: tuple[int, int]
     usual: tuple[int, int]
     largest: tuple[int, int]
@@ -129,7 +133,7 @@ def facts_of(library: Library, network: Path, recipe: Recipe, target: Target) ->
 
 def _ends(recipe: Recipe) -> str:
     """The colour, and what else goes into a network that takes planes."""
-    said, card = describe_colour(recipe.colour), recipe.card
+    said, card = describe_colour(recipe.colour) + (" nv12" if recipe.nv12 else ""), recipe.card
     if not said or card is None or (card.value_max, card.size_multiple) == (1, card.scale.denominator):
         return said
     return f"{said}, white {card.value_max:g}, sides in {card.size_multiple}"

@@ -1,86 +1,58 @@
 """Encodes frames and muxes them with the source's other streams, through PyAV."""
 
+import gc
 import os
 from array import array
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Self
 
 import av
 import numpy as np
-from av.codec.codec import UnknownCodecError
+from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import CudaContext
 from av.video.stream import VideoStream
 
 from rtsr.errors import SinkError, SourceError, UsageError
-from rtsr.frame import Frame, Video
+from rtsr.frame import Frame, GpuFrame, Video
+from rtsr.sink.dlpack import picture_of
+from rtsr.sink.encoding import PIXELS, Encoding
 from rtsr.sink.names import TIMED, finish_as, mp4_family, spare_name
-from rtsr.source.base import Copied, Source
+from rtsr.source.base import Copied, Item, Source
 from rtsr.source.pyav import PyAVSource
 
 IN_MPEGTS = {"h264", "hevc", "mpeg2video", "mpeg4", "aac", "ac3", "eac3", "mp2", "mp3", "opus", "dvb_subtitle"}
-PIXELS = "yuv420p"
-"""What encoders are given."""
-DEFAULT_CRF = 17
-"""Constant rate factor for libx264 where none is asked for: hard to tell from what was encoded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How the output's video is encoded."""
-
-    codec: str = "libx264"
-    """Name of an encoder in PyAV's FFmpeg."""
-    crf: int | None = None
-    """Constant rate factor; lower is better and larger. None: `DEFAULT_CRF` for libx264, else the encoder's own."""
-    options: dict[str, str] = field(default_factory=dict)
-    """Further options of the encoder, e.g. {"preset": "slow"}."""
-
-    def __post_init__(self) -> None:
-        try:
-            codec = av.Codec(self.codec, "w")
-        except (UnknownCodecError, ValueError) as cause:
-            raise UsageError(
-                f"unknown encoder {self.codec!r}; try libx264, libx265, libsvtav1 or libvpx-vp9"
-            ) from cause
-        if codec.type != "video":
-            raise UsageError(f"{self.codec} encodes {codec.type}, not video; try libx264")
-        if codec.video_formats and PIXELS not in (form.name for form in codec.video_formats):
-            takes = ", ".join(form.name for form in codec.video_formats[:3])
-            raise UsageError(f"{self.codec} takes {takes}, and rtsr gives {PIXELS}; try libx264, libx265 or ffv1")
-        worst = 51 if self.codec in ("libx264", "libx265") else 63
-        if self.crf is not None and not (isinstance(self.crf, int) and 0 <= self.crf <= worst):
-            raise UsageError(f"crf is between 0 (best) and {worst} for {self.codec}, not {self.crf!r}")
-        if self.crf is not None and "crf" in self.options:
-            raise UsageError(f"crf is said twice, as {self.crf} and as an option; leave out one of them")
-
-    def as_options(self) -> dict[str, str]:
-        """The encoder's options, as FFmpeg takes them; encoders that print are told to print errors only."""
-        crf = DEFAULT_CRF if self.crf is None and self.codec == "libx264" else self.crf
-        options = {**({} if crf is None else {"crf": str(crf)}), **self.options}
-        if self.codec == "libx265":
-            wished = options.get("x265-params")
-            options["x265-params"] = "log-level=error" + (f":{wished}" if wished else "")
-        return options
 
 
 class PyAVSink:
     """Writes `video` to `path`, with the sound, subtitles, chapters and metadata of `source`.
+
+    With `gpu`, the index of one, an encoder there (NVENC) takes `GpuFrame`s of its primary context as they are, each
+    waited for before it is written.
 
     Everything goes to a file of another name beside `path`, which takes its own only in `finish`: what is
     found under `path` is always whole. Raises SinkError for what cannot be written, UsageError for what
     `path`'s file type or the encoder cannot hold.
     """
 
-    def __init__(self, path: Path, video: Video, source: Source, encoding: Encoding, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        video: Video,
+        source: Source,
+        encoding: Encoding,
+        overwrite: bool = False,
+        gpu: int | None = None,
+    ) -> None:
         self.path = path
         self.video = video
+        self._gpu = None if gpu is None else CudaContext(gpu)
         self.overwrite = overwrite
         self.notes: list[str] = []
         self._times = array("q")
@@ -105,11 +77,15 @@ class PyAVSink:
 
     def __exit__(self, *exc: object) -> None:
         self.abandon()
+        if self._gpu is not None:
+            # The memory of its frames may be freed next, and not before the encoder, which PyAV keeps in a cycle.
+            del self._stream, self._copies, self._container
+            gc.collect()
 
-    def write(self, item: Frame | Copied) -> None:
+    def write(self, item: Item) -> None:
         """Encode a frame, or pass a packet on."""
         try:
-            if isinstance(item, Frame):
+            if not isinstance(item, Copied):
                 self._container.mux(self._stream.encode(self._picture(item)))
                 self._times.append(item.pts)
                 self._last_duration = item.duration
@@ -196,10 +172,11 @@ class PyAVSink:
             )
         os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise.
         options = encoding.as_options()
-        stream = self._container.add_stream(encoding.codec, rate=video.rate or 25, options=options)
+        gpu = None if self._gpu is None else HWAccel("cuda", device=self._gpu.device_id, is_hw_owned=True)
+        stream = self._container.add_stream(encoding.codec, rate=video.rate or 25, options=options, hwaccel=gpu)
         context = stream.codec_context
         assert isinstance(stream, VideoStream) and isinstance(context, VideoCodecContext)
-        stream.width, stream.height, stream.pix_fmt = video.width, video.height, PIXELS
+        stream.width, stream.height, stream.pix_fmt = video.width, video.height, "nv12" if gpu else PIXELS
         stream.time_base = context.time_base = video.time_base
         context.sample_aspect_ratio = video.sample_aspect
         context.colorspace = video.matrix
@@ -242,15 +219,20 @@ class PyAVSink:
                 _describe_as(stream, copies[stream.index])
         return copies
 
-    def _picture(self, frame: Frame) -> av.VideoFrame:
-        picture = av.VideoFrame(self.video.width, self.video.height, PIXELS)
-        for plane, pixels in zip(picture.planes, (frame.y, frame.u, frame.v), strict=True):
-            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-            rows[: plane.height, : plane.width] = pixels
+    def _picture(self, frame: Frame | GpuFrame) -> av.VideoFrame:
+        picture = picture_of(frame, self._gpu) if isinstance(frame, GpuFrame) else _planar(frame)
         picture.pts, picture.duration, picture.time_base = frame.pts, frame.duration, self.video.time_base
         picture.colorspace = self.video.matrix
         picture.color_range = 2 if self.video.colour.full_range else 1
         return picture
+
+
+def _planar(frame: Frame) -> av.VideoFrame:
+    picture = av.VideoFrame(frame.width, frame.height, PIXELS)
+    for plane, pixels in zip(picture.planes, (frame.y, frame.u, frame.v), strict=True):
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        rows[: plane.height, : plane.width] = pixels
+    return picture
 
 
 def _packet_times(path: Path) -> list[float]:

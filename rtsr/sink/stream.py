@@ -9,7 +9,8 @@ from av.error import FFmpegError
 
 from rtsr.errors import SinkError, UsageError
 from rtsr.frame import Video
-from rtsr.sink.pyav import Encoding, PyAVSink
+from rtsr.sink.encoding import Encoding
+from rtsr.sink.pyav import PyAVSink
 from rtsr.source.base import Source
 
 STANDARD_OUTPUT = "-"
@@ -23,9 +24,9 @@ class StreamSink(PyAVSink):
     What is sent cannot be read back, nor taken back.
     """
 
-    def __init__(self, target: str, video: Video, source: Source, encoding: Encoding) -> None:
+    def __init__(self, target: str, video: Video, source: Source, encoding: Encoding, gpu: int | None = None) -> None:
         self.target = target
-        super().__init__(Path("stream.ts"), video, source, encoding)
+        super().__init__(Path("stream.ts"), video, source, encoding, gpu=gpu)
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 import av
 from av.stream import Stream
 
-from rtsr.frame import Frame, Video
+from rtsr.frame import Frame, GpuFrame, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,10 @@ class Copied:
     stream: int
     """Index of the stream in the source."""
     packet: av.Packet
+
+
+Item = Frame | GpuFrame | Copied
+"""What comes out of a source, and goes into a sink."""
 
 
 class Source(Protocol):
@@ -51,7 +55,7 @@ class Source(Protocol):
         """As PyAV gives and takes them."""
         ...
 
-    def items(self) -> Generator[Frame | Copied, None, None]:
+    def items(self) -> Generator[Item, None, None]:
         """Every frame in order of presentation, and packets about when they are needed. Runs once."""
         ...
 

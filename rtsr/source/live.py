@@ -20,7 +20,7 @@ from av.error import ExitError, FFmpegError, ProtocolNotFoundError
 
 from rtsr.errors import SourceError, UsageError
 from rtsr.frame import Frame
-from rtsr.source.base import Copied
+from rtsr.source.base import Copied, Item
 from rtsr.source.pyav import PyAVSource
 
 PROTOCOLS = ("udp", "rtp", "rtsp", "rtsps", "rtmp", "srt", "tcp")
@@ -66,7 +66,7 @@ class LiveSource(PyAVSource):
         super().__init__(source)
         self.video = replace(self.video, frames=0)
 
-    def items(self) -> Generator[Frame | Copied, None, None]:
+    def items(self) -> Generator[Item, None, None]:
         """As `PyAVSource.items`, in time from the first picture on; sound from before it is left out."""
         start, early = None, []
         for item in super().items():
@@ -74,13 +74,13 @@ class LiveSource(PyAVSource):
                 early.append(item)
                 continue
             if start is None:
-                assert isinstance(item, Frame)
+                assert not isinstance(item, Copied)
                 start = item.pts
                 yield from self._since(start, early)
-            if isinstance(item, Frame):
-                yield replace(item, pts=item.pts - start)
-            else:
+            if isinstance(item, Copied):
                 yield from self._since(start, [item])
+            else:
+                yield replace(item, pts=item.pts - start)
 
     def _since(self, start: int, copies: list[Copied]) -> Iterator[Copied]:
         for copied in copies:
@@ -197,7 +197,7 @@ class PlayedSource(PyAVSource):
         self._stop = stop
         super().__init__(path)
 
-    def items(self) -> Generator[Frame | Copied, None, None]:
+    def items(self) -> Generator[Item, None, None]:
         """As `PyAVSource.items`, each frame not before its time."""
         began = None
         for item in super().items():

@@ -15,8 +15,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from rtsr.errors import SourceError
-from rtsr.frame import MATRICES, Colour, Frame, Video
-from rtsr.source.base import Copied
+from rtsr.frame import MATRICES, Colour, Frame, GpuFrame, Video
+from rtsr.source.base import Copied, Item
 
 BT709, UNSPECIFIED, BT601 = 1, 2, 6
 FULL_RANGE = 2
@@ -42,7 +42,7 @@ class PyAVSource:
         self.name = str(path)
         self.container = self._open()
         try:
-            self._stream = _video_stream(self.container, self.name)
+            self._stream = video_stream(self.container, self.name)
             self._stream.thread_type = self.threads
             rest = [stream for stream in self.container.streams if stream.index != self._stream.index]
             self.others = [stream for stream in rest if _copyable(stream)]
@@ -79,13 +79,13 @@ class PyAVSource:
     def __exit__(self, *exc: object) -> None:
         self.container.close()
 
-    def items(self) -> Generator[Frame | Copied, None, None]:
+    def items(self) -> Generator[Item, None, None]:
         """Every frame in order of presentation and every packet of the other streams, in file order. Runs once.
 
         Frames are 8-bit 4:2:0; other picture formats are converted, with the same matrix and range.
         """
         yield from self._early
-        clock = _Clock(self.video, counts=self.container.format.name in UNTIMED)
+        clock = Clock(self.video, counts=self.container.format.name in UNTIMED)
         yield self._frame(self._first, clock)
         for item in self._decoded:
             yield item if isinstance(item, Copied) else self._frame(item, clock)
@@ -126,17 +126,20 @@ class PyAVSource:
         if damaged:
             self.notes.append(f"{damaged} damaged video packets were left out, as a player would")
 
-    def _frame(self, picture: av.VideoFrame, clock: "_Clock") -> Frame:
-        if (picture.width, picture.height) != (self.video.width, self.video.height):
-            raise SourceError(
-                f"{self.name}: the picture size changes from {self.video.width}x{self.video.height} to "
-                f"{picture.width}x{picture.height}; split the file there and upscale the parts"
-            )
+    def _frame(self, picture: av.VideoFrame, clock: "Clock") -> Frame | GpuFrame:
+        self._check_size(picture)
         if picture.format.name not in PLANAR_420:
             picture = _to_planar_420(picture, self.video.colour)
         y, u, v = (_pixels(plane) for plane in picture.planes)
         pts, duration = clock.place(picture)
         return Frame(y, u, v, self.video.colour, pts, duration)
+
+    def _check_size(self, picture: av.VideoFrame) -> None:
+        if (picture.width, picture.height) != (self.video.width, self.video.height):
+            raise SourceError(
+                f"{self.name}: the picture size changes from {self.video.width}x{self.video.height} to "
+                f"{picture.width}x{picture.height}; split the file there and upscale the parts"
+            )
 
     def _check_complete(self) -> None:
         """A container that promises a longer video than it holds was cut off."""
@@ -156,7 +159,7 @@ class PyAVSource:
             )
 
 
-class _Clock:
+class Clock:
     """Gives every frame a time later than the one before, guessing where the file says none.
 
     Where the container `counts` frames instead of keeping their times, they are placed at its rate.
@@ -199,7 +202,7 @@ def _open(path: Path) -> InputContainer:
     return container
 
 
-def _video_stream(container: InputContainer, path: str) -> VideoStream:
+def video_stream(container: InputContainer, path: str) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             if stream.codec_context is None:

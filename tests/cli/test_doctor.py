@@ -39,6 +39,8 @@ def test_it_agrees_with_what_is_installed(found: dict[str, dict], tmp_path: Path
     assert found["cpu"] == {**found["cpu"], "works": True, "detail": onnxruntime.__version__}
     for name, runtime_name in (("cuda", "CUDAExecutionProvider"), ("openvino", "OpenVINOExecutionProvider")):
         assert runtime_name in onnxruntime.get_available_providers() or not found[name]["works"]
+    assert found["NVDEC"]["works"] == (presence.driver_version() is not None)
+    assert found["NVDEC"]["detail"].startswith("decodes on an NVIDIA GPU (--decode gpu)")
     assert str(tmp_path / "engines") in found["cache of engines"]["detail"]
     for codec in ("libx264", "h264_videotoolbox"):
         assert found[codec]["works"] == (codec in av.codecs_available)

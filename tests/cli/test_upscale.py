@@ -87,6 +87,30 @@ def test_a_presets_provider_is_for_its_engine(tmp_path: Path) -> None:
     assert rtsr(*wish, "--provider", "cpu", cwd=tmp_path).returncode == 0
 
 
+def test_a_presets_decoder_is_for_its_engine(tmp_path: Path) -> None:
+    preset = tmp_path / "gpu.toml"
+    preset.write_text('summary = "a"\nscale = 2\nengine = "rtx"\ndecode = "gpu"\n', "utf-8")
+    source = make_video(tmp_path / "in.mp4", frames=2)
+    done = rtsr("upscale", source, "--preset", preset, "--engine", "bicubic")
+    assert done.returncode == 0, done.stderr
+    done = rtsr("upscale", source, "--preset", preset, "--live", "--realtime", "-o", tmp_path / "live.mp4")
+    assert_one_error_line(done, 2, "leave them out, or --decode gpu")
+
+
+def test_without_a_gpu_it_decodes_nothing_and_nothing_else_runs(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=2)
+    done = rtsr("upscale", source, "--scale", "2", "--decode", "gpu")
+    assert_one_error_line(done, 1, "no network runs on an NVIDIA GPU here (")
+    assert "; leave out --decode gpu" in done.stderr and list(tmp_path.iterdir()) == [source]
+
+
+def test_a_script_is_not_decoded_on_a_gpu(tmp_path: Path) -> None:
+    script = tmp_path / "in.vpy"
+    script.write_text("", "utf-8")
+    done = rtsr("upscale", script, "-o", tmp_path / "out.mp4", "--scale", "2", "--decode", "gpu")
+    assert_one_error_line(done, 2, "is a script, which gives frames in memory; leave out --decode gpu")
+
+
 def test_quiet_prints_nothing(tmp_path: Path) -> None:
     done = rtsr("upscale", make_video(tmp_path / "in.mp4", frames=3), "--scale", "2", "--engine", "bicubic", "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -231,6 +255,13 @@ def test_bad_inputs_get_one_line_and_leave_nothing(tmp_path: Path, kind: str) ->
         (["--scale", "2", "--fps", "60", "--engine", "fsr"], 2, "has no shares to spend"),
         (["--scale", "2", "--deadline", "0.001ms", "--model", "quicksrnet-small"], 2, "give --deadline "),
         (["--scale", "2", "--engine", "fsr", "--reference", "in.mp4"], 2, "give a reference that fits"),
+        (["--scale", "2", "--decode", "tpu"], 2, "frames are decoded on cpu or gpu, not on 'tpu'"),
+        (["--scale", "2", "--decode", "gpu", "--engine", "onnx"], 2, "take one of these, or leave out --decode gpu"),
+        (["--scale", "2", "--decode", "gpu", "--engine", "fsr"], 2, "for --engine rtx or tensorrt"),
+        (["--scale", "2", "--decode", "gpu", "--provider", "cpu"], 2, "for --engine rtx or tensorrt"),
+        (["--scale", "2", "--decode", "gpu", "--fps", "60"], 2, "leave them out, or --decode gpu"),
+        (["--scale", "2", "--decode", "gpu", "--quality", "0.5"], 2, "leave them out, or --decode gpu"),
+        (["--scale", "2", "--decode", "gpu", "--live", "--realtime"], 2, "leave them out, or --decode gpu"),
     ],
 )
 def test_wrong_wishes_get_one_line_and_leave_nothing(

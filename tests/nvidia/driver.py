@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.errors import EngineError
-from rtsr.nvidia.cuda import Device, OutOfGpuMemory, Versions
+from rtsr.frame import GpuPlane
+from rtsr.nvidia.cuda import FFMPEG_STREAM, Device, OutOfGpuMemory, Versions
 
 NEW, FREED = 0xCD, 0xDD
 """What memory is filled with."""
@@ -99,12 +100,12 @@ class FakeDriver:
         self._current: dict[int, int] = {}
         self._blocks: dict[int, Block] = {}
         self._graveyard: list[Block] = []
-        self._streams: dict[int, deque[Op]] = {}
+        self._streams: dict[int, deque[Op]] = {FFMPEG_STREAM: deque()}
         self._homes: dict[int, int] = {}
         self._events: dict[int, Recording | None] = {}
         self._graphs: dict[int, list[Op]] = {}
         self._capture: Capture | None = None
-        self._handles = count(1)
+        self._handles = count(FFMPEG_STREAM + 1)
         self._addresses = count(1 << 40, 1 << 32)
 
     def versions(self) -> Versions:
@@ -162,6 +163,26 @@ class FakeDriver:
 
     def download(self, host: int, device: int, size: int, stream: int) -> None:
         self._copy("download", host, device, size, stream, "device")
+
+    def copy_rows(
+        self, to: int, to_pitch: int, source: int, source_pitch: int, width: int, rows: int, stream: int
+    ) -> None:
+        self._enter("copy_rows")
+        if width > min(to_pitch, source_pitch):
+            raise Misuse("rows that overlap")
+        target, origin = self.block("device", to), self.block("device", source)
+        pairs = [
+            (target.view(to + row * to_pitch, width), origin.view(source + row * source_pitch, width))
+            for row in range(rows)
+        ]
+
+        def run() -> None:
+            if not (target.alive and origin.alive):
+                raise Misuse("memory used after it was freed")
+            for large, small in pairs:
+                large[:] = small
+
+        self._queue(stream, Op("copy_rows", run, (target, origin)))
 
     def create_stream(self) -> int:
         self._enter("create_stream")
@@ -267,13 +288,30 @@ class FakeDriver:
         assert self._capture is not None
         self._capture.broken = True
 
+    def write(self, plane: GpuPlane, pixels: NDArray[np.uint8]) -> None:
+        """What a decoder does: `pixels` (rows, columns) come into memory of the GPU some time after this returns."""
+        block, pixels = self.block("device", plane.address), pixels.copy()
+
+        def run() -> None:
+            for row, line in enumerate(pixels):
+                block.view(plane.address + row * plane.pitch, plane.columns)[:] = line
+
+        self._queue(FFMPEG_STREAM, Op("decode", run, (block,)))
+
+    def read(self, plane: GpuPlane) -> NDArray[np.uint8]:
+        """What an encoder sees of memory of the GPU just now: (rows, columns)."""
+        block = self.block("device", plane.address)
+        rows = (block.view(plane.address + row * plane.pitch, plane.columns) for row in range(plane.rows))
+        return np.stack([row.copy() for row in rows])
+
     def bytes_at(self, address: int, size: int) -> NDArray[np.uint8]:
         """Memory of the GPU, for the network that runs."""
         return self.block("device", address).view(address, size)
 
     def pending(self) -> list[Op]:
         """Work that is queued."""
-        return [op for queue in self._streams.values() for op in queue]
+        # Copies: a decoder's thread may be queueing.
+        return [op for queue in tuple(self._streams.values()) for op in tuple(queue)]
 
     def in_use(self, owner: object) -> bool:
         """Whether work of `owner` is queued."""
@@ -283,7 +321,7 @@ class FakeDriver:
         """Raise Misuse unless everything was given back."""
         left = {
             "memory": [f"{block.kind} {len(block.data)}" for block in self._blocks.values()],
-            "streams": list(self._streams),
+            "streams": [stream for stream in self._streams if stream != FFMPEG_STREAM],
             "events": list(self._events),
             "graphs": list(self._graphs),
             "misuse": self.misuses,
@@ -352,7 +390,7 @@ class FakeDriver:
     def _stream(self, stream: int) -> deque[Op]:
         if stream not in self._streams:
             raise Misuse("a stream used that does not exist")
-        if self._homes[stream] != self.here():
+        if self._homes.get(stream, self.here()) != self.here():
             raise Misuse(f"a stream of GPU {self._homes[stream]} used by a thread that is on GPU {self.here()}")
         return self._streams[stream]
 

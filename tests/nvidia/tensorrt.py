@@ -108,8 +108,11 @@ class Engine:
 
     def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
         _, channels, part = self.inputs[name]
-        least, most = (ceil(self.facts[side] * part) for side in ("least", "most"))
-        return [(1, channels, least, least), (1, channels, most, most), (self.facts["batch"], channels, most, most)]
+        least, most = (
+            (ceil(self.facts[side] * part), self.facts[side] if name == "uv" else ceil(self.facts[side] * part))
+            for side in ("least", "most")
+        )
+        return [(1, channels, *least), (1, channels, *most), (self.facts["batch"], channels, *most)]
 
     def create_execution_context(self, how: Any) -> "Context | None":
         self.module.contexts += 1
@@ -203,11 +206,8 @@ class Context:
             return (n, channels)
         if name.startswith("next"):
             return (n, channels, height, width)
-        return (
-            n,
-            channels,
-            *(int(side * part) for side in _sides(self.engine.inputs, (height, width), self.engine.scale)),
-        )
+        rows, columns = _sides(self.engine.inputs, (height, width), self.engine.scale)
+        return (n, channels, int(rows * part), columns if name == "uv_up" else int(columns * part))
 
     def update_device_memory_size_for_shapes(self) -> int:
         n, _, height, width = self._shapes[next(iter(self.engine.inputs))]
@@ -289,6 +289,17 @@ def _repeated(array: NDArray, sides: list[int], scale: Fraction) -> NDArray:
     return array[:, :, rows[:, None], columns]
 
 
+def _nv12(compute: Callable[[Arrays, Fraction], Arrays]) -> Callable[[Arrays, Fraction], Arrays]:
+    """What computes planes, with chroma's two in turns."""
+
+    def run(arrays: Arrays, scale: Fraction) -> Arrays:
+        y, uv = arrays
+        y, u, v = compute([y, uv[..., 0::2], uv[..., 1::2]], scale)
+        return [y, np.stack([u, v], axis=-1).reshape(*u.shape[:3], -1)]
+
+    return run
+
+
 def _wide(arrays: Arrays, scale: Fraction) -> Arrays:
     """Every pixel repeated, after it was mixed with those `RADIUS` away."""
     return _larger([_mixed(array, RADIUS // 2 if i else RADIUS) for i, array in enumerate(arrays)], scale)
@@ -337,11 +348,15 @@ FEATURES = {f"features_{i}": (DataType.HALF, 3, 1) for i in range(2)}
 NEXT = {f"next_{i}": (DataType.HALF, 3, 1) for i in range(2)}
 PLANES = {"y": (DataType.UINT8, 1, 1), "u": (DataType.UINT8, 1, 0.5), "v": (DataType.UINT8, 1, 0.5)}
 LARGE_PLANES = {f"{name}_up": kind for name, kind in PLANES.items()}
+NV12 = {"y": (DataType.UINT8, 1, 1), "uv": (DataType.UINT8, 1, 0.5)}
+"""The part is of rows; there are as many columns in both."""
+LARGE_NV12 = {f"{name}_up": kind for name, kind in NV12.items()}
 KINDS: dict[str, tuple[Ends, Ends, Callable[[Arrays, Fraction], Arrays]]] = {
     "network": (IMAGE, LARGE, _larger),
     "wide": (IMAGE, LARGE, _wide),
     "planes": (PLANES, LARGE_PLANES, _larger),
     "wide planes": (PLANES, LARGE_PLANES, _wide),
+    "nv12": (NV12, LARGE_NV12, _nv12(_larger)),
     "odd": (IMAGE, {"upscaled": (DataType.BOOL, 3, 1)}, _larger),
     "stage1": (IMAGE, NEXT, _first),
     "stage2": (FEATURES, NEXT, _second),

@@ -26,7 +26,9 @@ class Bindings:
     """`cuda.bindings.runtime` as it answers on another machine: a tuple for every call, its status first."""
 
     cudaError_t = Status
-    cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice="in", cudaMemcpyDeviceToHost="out")
+    cudaMemcpyKind = SimpleNamespace(
+        cudaMemcpyHostToDevice="in", cudaMemcpyDeviceToHost="out", cudaMemcpyDeviceToDevice="within"
+    )
     cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal="local")
     cudaMemPoolAttr = SimpleNamespace(cudaMemPoolAttrReleaseThreshold="threshold")
     cudaDeviceAttr = SimpleNamespace(
@@ -134,6 +136,7 @@ def test_what_the_calls_hand_over():
     cuda.use(1)
     cuda.upload(1, 2, 3, 4)
     cuda.download(1, 2, 3, 4)
+    cuda.copy_rows(1, 640, 2, 512, 500, 48, 4)
     cuda.begin_capture(4)
     assert cuda.end_capture(4) == 6
     cuda.create_event()
@@ -144,6 +147,7 @@ def test_what_the_calls_hand_over():
     for call in (
         ("cudaMemcpyAsync", 1, 2, 3, "in", 4),
         ("cudaMemcpyAsync", 1, 2, 3, "out", 4),
+        ("cudaMemcpy2DAsync", 1, 640, 2, 512, 500, 48, "within", 4),
         ("cudaStreamBeginCapture", 4, "local"),
         ("cudaGraphInstantiate", 5, 0),
         ("cudaGraphDestroy", 5),

@@ -49,10 +49,12 @@ class Bench:
         self.engine = kind(card, gpu, self.plan, lanes=lanes, note=self.told.append)
         self.scale = card.scale
 
-    def plan(self, part, colour):
+    def plan(self, part, colour, nv12):
         self.asked.append((part, colour))
         kind = part if part.startswith(("stage", "head", "exit", "est")) and colour is None else "network"
         if kind == "network":
+            if nv12:
+                return plan("nv12", self.scale, **{"most": 1024, **self.facts})
             kind = "planes" if colour else "network"
             kind = {"planes": "wide planes", "network": "wide"}[kind] if self.wide else kind
         return plan(kind, self.scale, **{"most": 1024, **self.facts})
@@ -150,7 +152,7 @@ class TestPictures:
     def test_what_plans_raise_is_raised(self):
         bench = Bench()
 
-        def refuse(part, colour):
+        def refuse(part, colour, nv12):
             raise EngineError("an operator that TensorRT lacks: Mish")
 
         bench.engine._plans = refuse

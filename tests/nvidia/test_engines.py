@@ -79,6 +79,8 @@ def test_pictures_and_the_usual_videos_unless_said_otherwise(rtx, engines):
     forms = {entry.header.facts.colour for entry in entries() if entry.header}
     assert forms == {"", "bt709 limited left", "bt601 limited left"}
     engines("build", SMALL, "--capability", "8.9", "--size", "640x360", "--colour", "bt2020:full:centre")
+    engines("build", SMALL, "--capability", "8.9", "--size", "640x360", "--colour", "bt709:nv12")
+    assert "bt709 limited left nv12" in {entry.header.facts.colour for entry in entries() if entry.header}
     assert "bt2020 full centre" in {entry.header.facts.colour for entry in entries() if entry.header}
 
 

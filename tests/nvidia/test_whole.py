@@ -26,7 +26,7 @@ from rtsr.nvidia.network import NvidiaNetwork
 from rtsr.nvidia.profile import Profile
 from rtsr.paced import Pace, PacedUpscaler
 from rtsr.resources import networks
-from rtsr.sink.pyav import Encoding
+from rtsr.sink.encoding import Encoding
 from rtsr.source.pyav import PyAVSource
 from tests.media import make_video, probe
 from tests.nvidia import tensorrt
@@ -73,7 +73,8 @@ def here(cache: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
     def ready(network: Path, recipe) -> bytes:
         kind = network.stem if network.parent.name.startswith("enaf") else "network"
         scale = "3/2" if "x1.5" in str(network) else "2"
-        return json.dumps({"kind": "planes" if recipe.colour else kind, "scale": scale}).encode()
+        kind = "nv12" if recipe.nv12 else "planes" if recipe.colour else kind
+        return json.dumps({"kind": kind, "scale": scale}).encode()
 
     def build(library, model: bytes, profile: Profile, capabilities, timing: bytes) -> tuple[bytes, bytes]:
         said = json.loads(model)
