@@ -330,9 +330,17 @@ def test_a_preset_keeps_its_network_and_leaves_its_options_to_its_own_encoder(tm
     assert "quicksrnet-medium" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["upscale"], ["upscale", "in.mp4", "--crf", "abc"], ["nonsense"], ["--nope"]])
-def test_wrong_usage_gets_one_line(arguments: list[str]) -> None:
-    assert_one_error_line(rtsr(*arguments), 2, "rtsr --help")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["upscale"], "see: rtsr upscale --help"),
+        (["upscale", "in.mp4", "--crf", "abc"], "see: rtsr upscale --help"),
+        (["nonsense"], "see: rtsr --help"),
+        (["--nope"], "see: rtsr --help"),
+    ],
+)
+def test_wrong_usage_gets_one_line(arguments: list[str], says: str) -> None:
+    assert_one_error_line(rtsr(*arguments), 2, says)
 
 
 def test_no_arguments_shows_the_commands() -> None:
