@@ -25,18 +25,18 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from benchmarks.machine import machine
-from rtsr.anytime import Refiner
 from rtsr.colour import from_rgb, to_rgb
-from rtsr.datasets import Picture, find_pairs, read_picture
-from rtsr.deadline import CostModel
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine, MultiExitEngine
 from rtsr.engine.exits import OneExit
 from rtsr.engine.resample import bicubic
 from rtsr.engine.stages import StagedEngine
-from rtsr.evaluate import to_planes
 from rtsr.frame import Colour, Frame
-from rtsr.imresize import imresize
+from rtsr.pacing.anytime import Refiner
+from rtsr.pacing.deadline import CostModel
+from rtsr.quality.datasets import Picture, find_pairs, read_picture
+from rtsr.quality.evaluate import to_planes
+from rtsr.quality.imresize import imresize
 from rtsr.resources import networks
 
 SIDE, RIM = 48, 12

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.machine import machine
 from rtsr.colour import to_rgb
 from rtsr.frame import Frame
-from rtsr.metrics import psnr
+from rtsr.quality.metrics import psnr
 from rtsr.resources import networks
 from rtsr.scale import parse_scale
 from rtsr.source.pyav import PyAVSource

@@ -25,11 +25,11 @@ import numpy as np
 
 from benchmarks.machine import machine
 from benchmarks.others import Moment, taken_by_others
-from rtsr.deadline import TOLERANCE_NS
 from rtsr.frame import Frame
-from rtsr.imresize import imresize
-from rtsr.metrics import psnr
-from rtsr.paced import DEFAULT_MODEL, Pace, PacedUpscaler
+from rtsr.pacing.deadline import TOLERANCE_NS
+from rtsr.pacing.paced import DEFAULT_MODEL, Pace, PacedUpscaler
+from rtsr.quality.imresize import imresize
+from rtsr.quality.metrics import psnr
 from rtsr.scale import parse_scale
 from rtsr.source.pyav import PyAVSource
 from rtsr.upscaler import Upscaler

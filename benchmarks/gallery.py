@@ -16,8 +16,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from rtsr.cli.compare import NETWORKS, RESAMPLED
-from rtsr.comparison import Crop, Input, compare, read_input, sheet, write_sheet
-from rtsr.datasets import Picture
+from rtsr.quality.comparison import Crop, Input, compare, read_input, sheet, write_sheet
+from rtsr.quality.datasets import Picture
 from rtsr.train.degrade import shrink
 from rtsr.upscaler import Upscaler
 

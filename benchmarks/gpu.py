@@ -36,10 +36,10 @@ from rtsr.nvidia.opening import Ready, find
 from rtsr.nvidia.plan import Plan, bytes_of
 from rtsr.nvidia.profile import Profile
 from rtsr.nvidia.recipe import Recipe
+from rtsr.pacing.spending import in_milliseconds
 from rtsr.pipeline import run
 from rtsr.resources import Network, find_network
 from rtsr.sink.encoding import Encoding
-from rtsr.spending import in_milliseconds
 from rtsr.upscaler import Upscaler, target_size
 
 JOBS = ((1280, 720, Fraction(3, 2)), (1920, 1080, Fraction(2)))

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.machine import machine
-from rtsr.datasets import pictures
 from rtsr.models import build
 from rtsr.models.rlfn import ESA
+from rtsr.quality.datasets import pictures
 from rtsr.scale import parse_scale
 
 HALOS = (0, 12, 24, 36, 48, 72, 96)

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from benchmarks.machine import machine
 from rtsr import resources
-from rtsr.datasets import pictures
-from rtsr.metrics import border, compare
 from rtsr.models import build
 from rtsr.models.smsr import SMSR
+from rtsr.quality.datasets import pictures
+from rtsr.quality.metrics import border, compare
 from rtsr.train.crops import Crops, Example, load_examples
 from rtsr.train.loop import score, train
 from rtsr.train.objectives import Batch, objective_of

@@ -13,8 +13,8 @@ from benchmarks.machine import machine
 from rtsr.engine import open_engine
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.stages import StagedEngine
-from rtsr.evaluate import evaluate, evaluate_exits
 from rtsr.nvidia.rehearsal import rehearse
+from rtsr.quality.evaluate import evaluate, evaluate_exits
 from rtsr.resources import networks
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import machine
-from rtsr.anytime import Refiner
-from rtsr.deadline import CostModel
 from rtsr.engine.stages import StagedEngine
 from rtsr.frame import Frame
+from rtsr.pacing.anytime import Refiner
+from rtsr.pacing.deadline import CostModel
 from rtsr.resources import find_network
 from rtsr.scale import parse_scale
 from rtsr.source.pyav import PyAVSource

@@ -3,8 +3,8 @@
     python -m benchmarks.scenes DATA --json benchmarks/results/scenes.json
     python -m benchmarks.scenes --table benchmarks/results/scenes.json
 
-DATA has `pairs` (see `rtsr.datasets.find_pairs`) and `clips`. Pairs are upscaled as they were rendered, and from a
-capture of them: half a second of H.264, the scene panning, at a phone's bit rate, of which the last frame counts.
+DATA has `pairs` (see `rtsr.quality.datasets.find_pairs`) and `clips`. Pairs are upscaled as they were rendered, and
+from a capture of them: half a second of H.264, the scene panning, at a phone's bit rate; its last frame counts.
 Clips are captures already; every fifth of their first 45 frames counts. `fitting` counts only where the two renders
 show the same, which a game's icons do not (see `rtsr.train.registration`). Results are 8-bit; luma is BT.601's of
 the RGB of pairs, and the plane Y of clips. What the JSON file holds already is not measured again.
@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import machine
 from rtsr.colour import from_rgb, to_rgb
-from rtsr.comparison import Input, rgb
-from rtsr.datasets import Picture, find_pairs
 from rtsr.frame import Frame
-from rtsr.metrics import luma, psnr
+from rtsr.quality.comparison import Input, rgb
+from rtsr.quality.datasets import Picture, find_pairs
+from rtsr.quality.metrics import luma, psnr
 from rtsr.source.pyav import PyAVSource
 from rtsr.train.degrade import BT709
 from rtsr.train.registration import misplaced

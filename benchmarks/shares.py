@@ -19,8 +19,8 @@ import numpy as np
 
 from benchmarks.machine import machine
 from rtsr.frame import Frame
-from rtsr.metrics import psnr
-from rtsr.paced import DEFAULT_MODEL, Pace, PacedUpscaler
+from rtsr.pacing.paced import DEFAULT_MODEL, Pace, PacedUpscaler
+from rtsr.quality.metrics import psnr
 from rtsr.scale import parse_scale
 from rtsr.source.pyav import PyAVSource
 

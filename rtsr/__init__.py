@@ -11,12 +11,12 @@ with rtsr.Upscaler(scale=2) as upscale:
 from fractions import Fraction
 from pathlib import Path
 
-from rtsr.deadline import as_late
-from rtsr.delivery import Live
 from rtsr.duration import as_seconds
 from rtsr.errors import RtsrError, UsageError
 from rtsr.job import Job
-from rtsr.paced import Pace
+from rtsr.pacing.deadline import as_late
+from rtsr.pacing.delivery import Live
+from rtsr.pacing.paced import Pace
 from rtsr.pipeline import run
 from rtsr.report import Report
 from rtsr.scale import as_scale

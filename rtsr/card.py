@@ -12,7 +12,7 @@ from rtsr.errors import CardError
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Mean scores over one data set, on luma of 8-bit results (see `rtsr.metrics`)."""
+    """Mean scores over one data set, on luma of 8-bit results (see `rtsr.quality.metrics`)."""
 
     psnr: float
     """dB."""

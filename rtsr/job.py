@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from rtsr.deadline import Late
-from rtsr.delivery import Live
 from rtsr.engine.choice import Means
 from rtsr.errors import UsageError
 from rtsr.frame import Video
-from rtsr.paced import Pace
+from rtsr.pacing.deadline import Late
+from rtsr.pacing.delivery import Live
+from rtsr.pacing.paced import Pace
 from rtsr.preset import DECODE, NVIDIA, RUN_NETWORKS
 from rtsr.scale import LARGEST
 from rtsr.sink.encoding import Encoding

@@ -14,14 +14,15 @@ from threading import Event
 from typing import Any
 
 from rtsr.buffer import buffered
-from rtsr.deadline import Late
-from rtsr.delivery import Delivery, check_possible
 from rtsr.engine.choice import Means, Tell
 from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.frame import Frame, GpuFrame, Video
 from rtsr.job import Job, label, plan
-from rtsr.paced import Pace, PacedUpscaler
-from rtsr.reference import Reference
+from rtsr.pacing.deadline import Late
+from rtsr.pacing.delivery import Delivery, check_possible
+from rtsr.pacing.paced import Pace, PacedUpscaler
+from rtsr.pacing.spending import in_milliseconds
+from rtsr.quality.reference import Reference
 from rtsr.report import Progress, Report
 from rtsr.sink.names import check_output
 from rtsr.sink.pyav import PyAVSink, holding_suffix
@@ -31,7 +32,6 @@ from rtsr.source.live import LiveSource, PlayedSource, address, is_live
 from rtsr.source.nvdec import NvdecSource
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
-from rtsr.spending import in_milliseconds
 from rtsr.upscaler import UnderWay, Upscaler
 
 DEPTH = 6

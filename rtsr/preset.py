@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from rtsr.deadline import Late
 from rtsr.duration import LONGEST, parse_duration
 from rtsr.errors import PresetError, UsageError
+from rtsr.pacing.deadline import Late
 from rtsr.provider import PROVIDERS, parse_provider
 from rtsr.scale import LARGEST, parse_scale
 

@@ -3,7 +3,7 @@
 from array import array
 from dataclasses import dataclass, field
 
-from rtsr.spending import Spending
+from rtsr.pacing.spending import Spending
 
 STAGES = ("decode", "upscale", "encode")
 
@@ -44,6 +44,6 @@ class Report:
     notes: tuple[str, ...]
     """What differs from the input beyond its size: streams left out, bits or chroma reduced, damaged packets."""
     spending: dict[str, object] | None = None
-    """Where a pace is set: misses, tiles per exit and more; see `rtsr.spending.Spending.summary`."""
+    """Where a pace is set: misses, tiles per exit and more; see `rtsr.pacing.spending.Spending.summary`."""
     reference: dict[str, float | int] | None = None
     """Where a reference is given: frames that were compared and their mean PSNR-Y before encoding."""

@@ -1,4 +1,4 @@
-"""How `rtsr.anytime` reads frames and makes planes of them: in 8-bit 4:2:0, or in whatever a caller has."""
+"""How `rtsr.pacing.anytime` reads frames and makes planes of them: in 8-bit 4:2:0, or in whatever a caller has."""
 
 from fractions import Fraction
 from typing import Any, Protocol

@@ -8,7 +8,7 @@ import pytest
 
 from rtsr.colour import to_rgb
 from rtsr.frame import Frame
-from rtsr.metrics import psnr
+from rtsr.quality.metrics import psnr
 from rtsr.source.pyav import PyAVSource
 from rtsr.train.registration import misplaced
 from rtsr.upscaler import Upscaler

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from benchmarks.gallery import EXHIBITS, ROOT
-from rtsr.comparison import BAR, GAP
-from rtsr.datasets import read_picture
+from rtsr.quality.comparison import BAR, GAP
+from rtsr.quality.datasets import read_picture
 
 PAGE = (ROOT / "docs" / "gallery.md").read_text("utf-8")
 FOLDER = ROOT / "docs" / "gallery"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from benchmarks.artifacts import seam, seam_frames
-from rtsr.anytime import Refiner
-from rtsr.deadline import CostModel, Rate
 from rtsr.engine.stages import StagedEngine
 from rtsr.frame import Colour, Frame
+from rtsr.pacing.anytime import Refiner
+from rtsr.pacing.deadline import CostModel, Rate
 from rtsr.resources import find_network
 from rtsr.upscaler import Upscaler, target_size
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import av
 import pytest
 
-from rtsr.delivery import Live
 from rtsr.errors import RtsrError, SourceError, UsageError
 from rtsr.frame import Frame
 from rtsr.job import Job
-from rtsr.paced import Pace
+from rtsr.pacing.delivery import Live
+from rtsr.pacing.paced import Pace
 from rtsr.pipeline import run
 from rtsr.report import Report
 from rtsr.sink.encoding import Encoding

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rtsr.deadline import Late
 from rtsr.engine import RESAMPLERS
 from rtsr.errors import PresetError
+from rtsr.pacing.deadline import Late
 from rtsr.preset import ENGINES, Preset, read_preset
 from rtsr.resources import folder, preset_names, preset_path
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from benchmarks.scenes import NETWORKS, Scene, captured, tables
-from rtsr.comparison import Input
-from rtsr.metrics import luma, psnr
+from rtsr.quality.comparison import Input
+from rtsr.quality.metrics import luma, psnr
 from rtsr.upscaler import Upscaler
 
 

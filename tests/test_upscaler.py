@@ -9,7 +9,7 @@ import pytest
 import rtsr
 from rtsr.errors import UsageError
 from rtsr.frame import Colour, Frame
-from rtsr.imresize import imresize
+from rtsr.quality.imresize import imresize
 from rtsr.upscaler import Upscaler, target_size
 
 

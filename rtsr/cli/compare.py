@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from rtsr.cli.app import app
-from rtsr.comparison import (
+from rtsr.errors import UsageError
+from rtsr.quality.comparison import (
     Crop,
     Input,
     Panel,
@@ -21,8 +22,7 @@ from rtsr.comparison import (
     sheet,
     write_sheet,
 )
-from rtsr.datasets import Picture, reduced_picture
-from rtsr.errors import UsageError
+from rtsr.quality.datasets import Picture, reduced_picture
 from rtsr.scale import parse_scale
 from rtsr.upscaler import DEFAULT_MODEL, Upscaler
 

@@ -25,12 +25,12 @@ from rtsr.engine.base import Engine, MultiExitEngine
 from rtsr.engine.choice import Means
 from rtsr.engine.exits import OneExit
 from rtsr.errors import UsageError, need
-from rtsr.evaluate import evaluate, evaluate_exits
-from rtsr.plot import check_plot, plot_tradeoff
 from rtsr.preset import ENGINES
 from rtsr.provider import PROVIDERS
+from rtsr.quality.evaluate import evaluate, evaluate_exits
+from rtsr.quality.plot import check_plot, plot_tradeoff
+from rtsr.quality.tradeoff import ETA, GAMMA, parse_etas, weigh
 from rtsr.scale import parse_scale
-from rtsr.tradeoff import ETA, GAMMA, parse_etas, weigh
 
 EXAMPLES = """Measure PSNR and SSIM of an engine over a data set; of a network with several exits, for each exit.
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from rtsr.deadline import Late
-from rtsr.delivery import Live
 from rtsr.duration import parse_duration
 from rtsr.engine import RESAMPLERS
 from rtsr.errors import UsageError
 from rtsr.job import Job
-from rtsr.paced import Pace
+from rtsr.pacing.deadline import Late
+from rtsr.pacing.delivery import Live
+from rtsr.pacing.paced import Pace
 from rtsr.preset import ENGINES, NVIDIA, Preset
 from rtsr.provider import PROVIDERS
 from rtsr.scale import parse_scale

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from rtsr.budget import exit_costs
 from rtsr.card import Card
-from rtsr.evaluate import Evaluation
-from rtsr.tradeoff import Tradeoff
+from rtsr.pacing.budget import exit_costs
+from rtsr.quality.evaluate import Evaluation
+from rtsr.quality.tradeoff import Tradeoff
 
 LOSSES = (0.0, 0.05, 0.1)
 """How far below the last exit alone, in dB, the cheapest choice is looked for."""

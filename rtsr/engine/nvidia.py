@@ -219,7 +219,7 @@ class NvidiaStagedEngine(NvidiaEngine):
 
     What goes from a stage to the next, or to a head, stays on the GPU as `DeviceArray`s, which are given back when
     nobody holds them. Stages and heads return when they are done, so that their time can be taken. Where the GPU's
-    memory is too little for one, they raise `rtsr.errors.OutOfMemory`, and `rtsr.anytime` takes smaller regions.
+    memory is too little for one, they raise `rtsr.errors.OutOfMemory`, and `rtsr.pacing.anytime` takes smaller regions.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Engines without a network: separable resampling with a fixed kernel.
 
-Pixel centres are aligned and border pixels are repeated, as in `rtsr.imresize`. Resampling an axis is a
+Pixel centres are aligned and border pixels are repeated, as in `rtsr.quality.imresize`. Resampling an axis is a
 product with a banded matrix; it is done block by block, so that the products stay small and dense.
 """
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.errors import TrainError, need
-from rtsr.imresize import imresize
-from rtsr.metrics import luma
+from rtsr.quality.imresize import imresize
+from rtsr.quality.metrics import luma
 from rtsr.train.degrade import compress, shrink
 from rtsr.train.fields import colour_field, enlarged_pixels
 from rtsr.train.recipe import Recipe

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rtsr.colour import from_rgb, to_rgb
 from rtsr.frame import Colour
-from rtsr.imresize import imresize
+from rtsr.quality.imresize import imresize
 
 BT709 = Colour("bt709")
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtsr.metrics import LUMA
+from rtsr.quality.metrics import LUMA
 from rtsr.train.recipe import Recipe
 
 LUMA_WEIGHTS = torch.tensor(LUMA, dtype=torch.float32).reshape(1, 3, 1, 1)
@@ -33,7 +33,7 @@ def fidelity(result: Tensor, truth: Tensor, errors: Tensor, recipe: Recipe) -> T
 
 
 def luma_of(error: Tensor) -> Tensor:
-    """Luma, as `rtsr.metrics` weighs it, of a difference between two batches: (N, H, W)."""
+    """Luma, as `rtsr.quality.metrics` weighs it, of a difference between two batches: (N, H, W)."""
     return (error * LUMA_WEIGHTS.to(error.device)).sum(1)
 
 

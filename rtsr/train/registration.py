@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.metrics import luma
+from rtsr.quality.metrics import luma
 
 BLOCK = 24
 """Side of the squares that are compared, in high-resolution pixels."""

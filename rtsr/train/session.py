@@ -9,15 +9,15 @@ from tempfile import TemporaryDirectory
 from torch import Tensor, nn
 
 from rtsr.card import Card, Origin, Quality
-from rtsr.datasets import pictures
 from rtsr.engine import open_engine
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import TrainError
-from rtsr.evaluate import evaluate, evaluate_exits
 from rtsr.export import export_checkpoint
-from rtsr.metrics import border, compare
 from rtsr.models import build
+from rtsr.quality.datasets import pictures
+from rtsr.quality.evaluate import evaluate, evaluate_exits
+from rtsr.quality.metrics import border, compare
 from rtsr.resources import Network
 from rtsr.train.crops import Crops, load_examples
 from rtsr.train.hardware import Hardware

@@ -1,4 +1,4 @@
-"""Frames of a clip upscaled for a time, or for a share of a network's compute (`rtsr.anytime`, `rtsr.deadline`)."""
+"""Frames of a clip upscaled for a time, or for a share of a network's compute; see `rtsr.pacing`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -9,15 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.anytime import Refiner, StagedEngine
-from rtsr.calibration import calibrate_stages, calibrate_whole
 from rtsr.card import Card
 from rtsr.cubic import enlarge
-from rtsr.deadline import CostModel, Ladder, Rate
 from rtsr.engine.choice import Means
 from rtsr.errors import RtsrError
 from rtsr.frame import YUV420P8
-from rtsr.paced import Pace
+from rtsr.pacing.anytime import Refiner, StagedEngine
+from rtsr.pacing.calibration import calibrate_stages, calibrate_whole
+from rtsr.pacing.deadline import CostModel, Ladder, Rate
+from rtsr.pacing.paced import Pace
 from rtsr.regions import Grid, Rect, changed
 from rtsr.surface import Upscaled
 from rtsr.vs.binding import vs

@@ -12,8 +12,8 @@ from rtsr.engine.base import Engine
 from rtsr.engine.choice import Means
 from rtsr.engine.resample import steep_bicubic
 from rtsr.errors import RtsrError, UsageError
-from rtsr.paced import DEFAULT_MODEL as PACED_MODEL
-from rtsr.paced import Pace, smaller_networks
+from rtsr.pacing.paced import DEFAULT_MODEL as PACED_MODEL
+from rtsr.pacing.paced import Pace, smaller_networks
 from rtsr.preset import NVIDIA, RUN_NETWORKS
 from rtsr.resources import find_reaching_network
 from rtsr.scale import as_scale

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtsr.datasets import read_picture
+from rtsr.quality.datasets import read_picture
 from tests.cli.test_upscale import assert_one_error_line, rtsr
 from tests.media import make_video
 

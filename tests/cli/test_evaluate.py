@@ -14,7 +14,7 @@ from rtsr.card import Card, Quality
 from rtsr.cli import main
 from rtsr.cli.scores import evaluation_table, evaluation_values
 from rtsr.engine.fake import FakeStagedEngine
-from rtsr.evaluate import Evaluation, Score
+from rtsr.quality.evaluate import Evaluation, Score
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from rtsr.card import check_hash, read_card
-from rtsr.imresize import imresize
+from rtsr.quality.imresize import imresize
 from tests.cli.test_upscale import assert_one_error_line, rtsr
 
 RECIPE = """

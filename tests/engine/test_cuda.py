@@ -14,8 +14,8 @@ from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.providers import TABLE
 from rtsr.engine.session import open_session
 from rtsr.errors import EngineError
-from rtsr.imresize import imresize
-from rtsr.metrics import luma, psnr
+from rtsr.quality.imresize import imresize
+from rtsr.quality.metrics import luma, psnr
 from rtsr.resources import Network, networks
 from tests.engine.equality import check_plain, check_stages
 

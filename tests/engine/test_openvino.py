@@ -16,7 +16,7 @@ from rtsr.engine.onnx import OnnxEngine
 from rtsr.errors import EngineError
 from rtsr.frame import Frame
 from rtsr.job import Job
-from rtsr.paced import Pace, PacedUpscaler
+from rtsr.pacing.paced import Pace, PacedUpscaler
 from rtsr.pipeline import run
 from rtsr.resources import Network, networks
 from rtsr.source.pyav import PyAVSource

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rtsr.engine.resample import bicubic, lanczos, steep_bicubic
-from rtsr.imresize import imresize
+from rtsr.quality.imresize import imresize
 
 SCALES = [Fraction(2), Fraction(3, 2), Fraction(4, 3), Fraction(3), Fraction(4)]
 

@@ -14,10 +14,10 @@ from rtsr.engine import open_engine
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import ImportFailed, UsageError
-from rtsr.evaluate import evaluate
 from rtsr.importing import import_network, sign_of
 from rtsr.importing.checkpoint import read_weights
 from rtsr.importing.fitting import fit, fitting
+from rtsr.quality.evaluate import evaluate
 from rtsr.resources import Network
 from tests.networks import random_network
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rtsr.datasets import pictures
-from rtsr.metrics import border, compare
 from rtsr.models import build
+from rtsr.quality.datasets import pictures
+from rtsr.quality.metrics import border, compare
 from rtsr.train.loop import score
 
 

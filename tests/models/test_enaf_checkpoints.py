@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rtsr import metrics
-from rtsr.datasets import pictures
 from rtsr.models.multi_exit import RELEASED_SIGN, MultiExit
+from rtsr.quality import metrics
+from rtsr.quality.datasets import pictures
 from tests.models.released import released
 
 X4 = Fraction(4)

@@ -5,10 +5,10 @@ from fractions import Fraction
 import pytest
 
 from rtsr.engine import open_engine
-from rtsr.evaluate import evaluate_exits
 from rtsr.export import export
 from rtsr.models.multi_exit import RELEASED_SIGN, MultiExit
-from rtsr.tradeoff import weigh
+from rtsr.quality.evaluate import evaluate_exits
+from rtsr.quality.tradeoff import weigh
 from tests.models.released import released
 
 X4 = Fraction(4)

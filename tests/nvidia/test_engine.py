@@ -10,16 +10,16 @@ import pytest
 
 import rtsr.pipeline
 from rtsr import Upscaler
-from rtsr.anytime import Refiner
-from rtsr.calibration import calibrate_stages
 from rtsr.card import Card, Estimation, Exit
-from rtsr.deadline import CostModel
 from rtsr.engine.base import MultiExitEngine, PlaneEngine
 from rtsr.engine.exits import OneExit, every_exit
 from rtsr.engine.nvidia import Gpu, NvidiaEngine, NvidiaStagedEngine
 from rtsr.errors import EngineError, OutOfMemory
 from rtsr.frame import Colour, Frame
 from rtsr.job import Job
+from rtsr.pacing.anytime import Refiner
+from rtsr.pacing.calibration import calibrate_stages
+from rtsr.pacing.deadline import CostModel
 from tests.media import luma, make_video, picture_number, probe
 from tests.nvidia.driver import FakeDriver
 from tests.nvidia.tensorrt import RADIUS, STEP, FakeTensorRT, plan

@@ -6,8 +6,8 @@ import pytest
 
 from rtsr.engine import open_engine
 from rtsr.errors import CardError, UsageError
-from rtsr.evaluate import evaluate, evaluate_exits
 from rtsr.nvidia.rehearsal import rehearse
+from rtsr.quality.evaluate import evaluate, evaluate_exits
 from rtsr.resources import Network, networks
 
 SHIPPED = networks()

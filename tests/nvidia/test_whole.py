@@ -24,7 +24,7 @@ from rtsr.nvidia import opening
 from rtsr.nvidia.build import Tensor
 from rtsr.nvidia.network import NvidiaNetwork
 from rtsr.nvidia.profile import Profile
-from rtsr.paced import Pace, PacedUpscaler
+from rtsr.pacing.paced import Pace, PacedUpscaler
 from rtsr.resources import networks
 from rtsr.sink.encoding import Encoding
 from rtsr.source.pyav import PyAVSource

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rtsr.imresize import imresize
+from rtsr.quality.imresize import imresize
 from rtsr.train.crops import Crops, Example
 from rtsr.train.recipe import Recipe
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rtsr.errors import TrainError
-from rtsr.imresize import imresize
+from rtsr.quality.imresize import imresize
 from rtsr.train.crops import Crops, load_examples
 from rtsr.train.recipe import Recipe
 

@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from rtsr.imresize import imresize
-from rtsr.metrics import luma, psnr
+from rtsr.quality.imresize import imresize
+from rtsr.quality.metrics import luma, psnr
 from rtsr.train.degrade import compress, shrink
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from rtsr.imresize import imresize
+from rtsr.quality.imresize import imresize
 from rtsr.train.fields import colour_field, enlarged_pixels
 
 SCALES = [Fraction(2), Fraction(3, 2)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rtsr.metrics import luma, psnr
+from rtsr.quality.metrics import luma, psnr
 from rtsr.train.losses import BEST, RandomFeatures, bicubic, contrast, decibels, fidelity
 from rtsr.train.recipe import Recipe
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from rtsr.errors import TrainError
-from rtsr.metrics import luma, psnr
 from rtsr.models import MODELS, build
 from rtsr.models.multi_exit import MultiExit
+from rtsr.quality.metrics import luma, psnr
 from rtsr.train import recipe as recipes
 from rtsr.train.loop import load, seed_chance, train
 from rtsr.train.losses import RandomFeatures, bicubic, contrast

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from rtsr.imresize import imresize
+from rtsr.quality.imresize import imresize
 from rtsr.train.registration import misplaced
 
 

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from rtsr.card import check_hash, read_card
-from rtsr.datasets import pictures
 from rtsr.errors import TrainError
-from rtsr.imresize import imresize
-from rtsr.metrics import compare
 from rtsr.models import build
 from rtsr.processor import processor
+from rtsr.quality.datasets import pictures
+from rtsr.quality.imresize import imresize
+from rtsr.quality.metrics import compare
 from rtsr.train.loop import score
 from rtsr.train.recipe import Recipe, read_recipe
 from rtsr.train.session import Session

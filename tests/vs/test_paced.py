@@ -7,7 +7,7 @@ import pytest
 
 from rtsr.engine.stages import StagedEngine
 from rtsr.frame import Frame
-from rtsr.paced import Pace, PacedUpscaler
+from rtsr.pacing.paced import Pace, PacedUpscaler
 from rtsr.resources import networks
 from rtsr.source.pyav import PyAVSource
 from tests.media import make_video

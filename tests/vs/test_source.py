@@ -186,7 +186,7 @@ def test_a_frame_that_fails_ends_the_job(tmp_path: Path) -> None:
 
 
 def test_scripts_have_no_clock(tmp_path: Path) -> None:
-    from rtsr.delivery import Live
+    from rtsr.pacing.delivery import Live
 
     path = script(tmp_path, "pass\n")
     job = Job(path, tmp_path / "out.mp4", scale=Fraction(2), model="quicksrnet-small", live=Live())

@@ -1,0 +1,61 @@
+"""How much error each exit of a network is expected to leave on every tile of a frame.
+
+Two judges. Where the mean gains of the exits were measured, the picture itself tells where they are to be had: what
+is lost when it is halved and enlarged again is like what bicubic interpolation will lose when it is enlarged. That
+costs next to nothing, and spends better than ENAF's estimator (docs/decisions/0008-who-judges-tiles.md). Other
+networks are judged by the estimator that they bring (ENAF, equations 7 and 8).
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtsr.card import Card, Estimation
+from rtsr.pacing.budget import BLANK
+from rtsr.regions import Grid, window_sums
+
+GAMMA = 1.0
+"""Weight of the blank test in dB; the paper has 1.0 to 1.5."""
+LIKENESS = 0.45
+"""Bicubic's squared error over that of halving, divided by the scale: 0.39 and 0.50 at x1.5 and x2 on BSD100, twice
+as much on aliased renders."""
+NOTHING = 1e-7
+"""Squared error of a tile without any detail (70 dB), white being 1."""
+
+Array = NDArray[np.floating]
+
+
+def by_likeness(luma: NDArray[np.uint8], grid: Grid, card: Card) -> Array:
+    """Expected squared errors of exits 0, 1, ..., white being 1: (rows, columns, exits + 1)."""
+    half = cv2.resize(luma, [max(side // 2, 1) for side in luma.shape[::-1]], interpolation=cv2.INTER_AREA)
+    lost = cv2.absdiff(cv2.resize(half, luma.shape[::-1], interpolation=cv2.INTER_CUBIC), luma)
+    squared = np.square(lost, dtype=np.float32)
+    bicubic = LIKENESS * float(card.scale) * window_sums(squared, grid) / grid.areas() / 255**2 + NOTHING
+    gains = np.array([0.0, *(exit.gain for exit in card.exits)])
+    return bicubic[..., None] * 10 ** (-gains / 10)
+
+
+def by_estimator(
+    rgb: Array, luma: NDArray[np.uint8], grid: Grid, judging: Estimation, estimate: Callable[[Array], Array]
+) -> Array:
+    """As `by_likeness`, from what the network's estimator says of patches in dB.
+
+    `rgb` is the frame as the network sees it, (3, H, W) in [0, 1]. Bicubic is thought better by `GAMMA` dB on blank
+    patches. A tile is as good as its patches on average; those at the frame's border are filled with their mirror
+    image.
+    """
+    side = judging.patch
+    fine = Grid(grid.width, grid.height, side)
+    missing = [(0, n * side - length) for n, length in zip((fine.rows, fine.columns), rgb.shape[1:], strict=True)]
+    whole = np.pad(rgb, ((0, 0), *missing), mode="symmetric")
+    patches = whole.reshape(len(rgb), fine.rows, side, fine.columns, side).transpose(1, 3, 0, 2, 4)
+    decibels = judging.sign * estimate(np.ascontiguousarray(patches.reshape(-1, len(rgb), side, side)))
+    decibels = decibels.reshape(fine.rows, fine.columns, -1)
+    edges = cv2.convertScaleAbs(cv2.Laplacian(luma, cv2.CV_16S, ksize=3)).astype(np.uint8, copy=False)
+    decibels[..., 0] += GAMMA * (window_sums(edges, fine) / fine.areas() <= BLANK)
+    errors = 10 ** (-decibels / 10) * fine.areas()[..., None]
+    places = [np.arange(0, n * side, grid.side) // side for n in (fine.rows, fine.columns)]
+    sums = np.add.reduceat(np.add.reduceat(errors, places[0], axis=0), places[1], axis=1)
+    return sums / grid.areas()[..., None]

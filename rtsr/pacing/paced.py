@@ -1,0 +1,276 @@
+"""Upscales frames for a time, or for a share of a network's compute, and says what each frame got."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from numbers import Real
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from rtsr.cubic import enlarge
+from rtsr.duration import LONGEST, frame_time
+from rtsr.engine.base import MultiExitEngine
+from rtsr.engine.choice import Means, Tell, runtime_of
+from rtsr.errors import UsageError
+from rtsr.frame import Frame, Video
+from rtsr.pacing.anytime import Refiner, Spent
+from rtsr.pacing.calibration import calibrate_stages, calibrate_whole
+from rtsr.pacing.deadline import CostModel, Ladder, Least
+from rtsr.resources import Network, find_reaching_network, networks
+from rtsr.scale import as_scale
+from rtsr.upscaler import Upscaler, fitted
+
+DEFAULT_MODEL = "enaf-quicksrnet-medium"
+"""Has several exits, so that work can stop where it no longer pays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much may be spent on a frame: a time, or a share of full compute."""
+
+    deadline: float | None = None
+    """Seconds from decoded to upscaled."""
+    quality: float | None = None
+    """Share of the multiply-adds that all tiles at the last exit would take, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if (self.deadline is None) == (self.quality is None):
+            raise UsageError("give a deadline or a quality, not both; e.g. --deadline 16ms")
+        if self.deadline is not None and not 0 < self.deadline <= LONGEST:
+            raise UsageError(
+                f"a deadline is above 0 and at most an hour, not {self.deadline:g} s; e.g. --deadline 16ms"
+            )
+        if self.quality is not None and not (isinstance(self.quality, Real) and 0 <= self.quality <= 1):
+            raise UsageError(f"quality is between 0 and 1, not {self.quality!r}")
+
+    @classmethod
+    def of(cls, fps: float | None = None, deadline: float | None = None, quality: float | None = None) -> "Pace | None":
+        """The pace that one of a frame rate, a deadline in seconds and a quality sets; None where none is given."""
+        if sum(value is not None for value in (fps, deadline, quality)) > 1:
+            raise UsageError("give one of fps, deadline and quality; e.g. --fps 60")
+        if fps is not None:
+            return cls(deadline=frame_time(fps))
+        return None if deadline is None and quality is None else cls(deadline, quality)
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """The least that a frame takes on this machine just now, in nanoseconds."""
+
+    begin_ns: float
+    """Interpolating, and judging what a network is to do."""
+    network_ns: float
+    """The smallest piece of work that a network can do, on top."""
+
+    @property
+    def seconds(self) -> float:
+        return (self.begin_ns + self.network_ns) / 1e9
+
+
+class PacedUpscaler:
+    """Upscales a stream's frames, in order, by `scale` at `pace`.
+
+    A network with several exits is refined tile by tile (`rtsr.pacing.anytime`); of others, the largest of its flavour
+    that fits runs on whole frames, up to the one that was named (`rtsr.pacing.deadline.Ladder`). `model`, `engine`,
+    `provider`, `threads` and `tell` are as for `rtsr.Upscaler`; `size` are the frames' width and height, where they
+    are known; `clock` gives nanoseconds. Raises UsageError where no
+    network reaches the scale, or a quality is asked of a network with one exit.
+    """
+
+    def __init__(
+        self,
+        scale: float | str | Fraction,
+        pace: Pace,
+        *,
+        model: str | Path | None = None,
+        engine: str = "auto",
+        provider: str | None = None,
+        threads: int | None = None,
+        tell: Tell | None = None,
+        size: tuple[int, int] | None = None,
+        reuse: bool = True,
+        clock: Callable[[], float] = time.perf_counter_ns,
+    ) -> None:
+        self.scale, self.pace, self.clock = as_scale(scale), pace, clock
+        means = Means(engine, provider, threads)
+        network = find_reaching_network(str(model or DEFAULT_MODEL), self.scale)
+        if network.card.scale < self.scale:
+            raise UsageError(
+                f"{network.card.name} does not reach {float(self.scale):g} in one run; "
+                f"leave out the deadline or quality, or upscale by {float(network.card.scale):g} at most"
+            )
+        self._method: _Tiles | _WholeFrames
+        if network.card.exits:
+            self._method = _Tiles(network, pace, means.open_exits(network, tell, size), reuse, clock)
+        elif pace.quality is not None:
+            raise UsageError(
+                f"{network.card.name} has one exit: all or nothing; for a share of the compute use {DEFAULT_MODEL}"
+            )
+        else:
+            self._method = _WholeFrames(network, means, tell, size, clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the engines."""
+        self._method.close()
+
+    def describe(self) -> str:
+        """What runs."""
+        return self._method.describe()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What did not go as it should, in lines for people."""
+        return self._method.notes
+
+    def frame(self, frame: Frame, width: int, height: int, due_ns: float | None = None) -> tuple[Frame, Spent]:
+        """Upscale `frame` to `width` x `height`, both even, until `due_ns`; by default for the pace's deadline."""
+        if due_ns is None:
+            due_ns = float("inf") if self.pace.deadline is None else self.clock() + 1e9 * self.pace.deadline
+        return self._method.frame(frame, width, height, due_ns)
+
+    def minimum(self, video: Video, width: int, height: int) -> Minimum:
+        """What a frame of `video` takes at least, measured on two of noise; a stream starts anew behind it.
+
+        Raises UsageError where there is no deadline, and so no measured time.
+        """
+        if self.pace.deadline is None:
+            raise UsageError("a quality takes the time that it takes; a minimum belongs to a deadline")
+        random = np.random.default_rng(0)
+        shapes = [(video.height, video.width), *[(-(-video.height // 2), -(-video.width // 2))] * 2]
+        y, u, v = (random.integers(16, 236, shape, np.uint8) for shape in shapes)
+        noise = Frame(y, u, v, video.colour)
+        return min((self._method.minimum(noise, width, height) for _ in range(2)), key=lambda found: found.begin_ns)
+
+    def interpolate(self, frame: Frame, width: int, height: int) -> Frame:
+        """The frame without any network, for one that is late."""
+        return _interpolated(frame, self._method.scale, width, height)
+
+
+class _Tiles:
+    """A network with several exits."""
+
+    def __init__(
+        self,
+        network: Network,
+        pace: Pace,
+        engine: MultiExitEngine,
+        reuse: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self.engine = engine
+        self.scale, self.quality = network.card.scale, pace.quality
+        # Time is kept only where it counts.
+        costs = CostModel({}) if pace.deadline is None else calibrate_stages(self.engine)
+        self.refiner = Refiner(self.engine, clock, costs, reuse)
+        self.fitting = Least()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(getattr(self.engine, "notes", ()))
+
+    def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
+        if self.quality is None:
+            planes, spent = self.refiner.within(frame, due_ns - self.fitting.ns)
+        else:
+            planes, spent = self.refiner.share(frame, self.quality)
+        began = self.refiner.clock()
+        large = fitted(_left(frame), planes, width, height)
+        self.fitting.observe(self.refiner.clock() - began)
+        return large, spent
+
+    def minimum(self, noise: Frame, width: int, height: int) -> Minimum:
+        _, spent = self.frame(noise, width, height, self.refiner.clock())
+        self.refiner.forget()
+        return Minimum(spent.begin_ns, self.refiner.least_ns())
+
+    def describe(self) -> str:
+        return f"{self.engine.card.name}, tile by tile ({runtime_of(self.engine)})"
+
+    def close(self) -> None:
+        self.engine.__exit__(None, None, None)
+
+
+@dataclass
+class _WholeFrames:
+    """Networks with one exit, the largest that fits; rung 0 is interpolation."""
+
+    network: Network
+    means: Means
+    tell: Tell | None
+    size: tuple[int, int] | None
+    clock: Callable[[], float]
+    ladder: Ladder = field(default_factory=Ladder)
+
+    def __post_init__(self) -> None:
+        card = self.network.card
+        self.scale = card.scale
+        names = [*(n.card.name for n in smaller_networks(self.network)), str(self.network.card_path)]
+        self.rungs = [
+            Upscaler(self.scale, model=name, **asdict(self.means), tell=self.tell, size=self.size) for name in names
+        ]
+        self.costs = calibrate_whole([rung.engine for rung in self.rungs])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(note for rung in self.rungs for note in rung.notes))
+
+    def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
+        pixels, began = frame.width * frame.height, self.clock()
+        needed = [0.0, *(self.costs.cautious_ns(f"rung {i}", pixels) for i in range(len(self.rungs)))]
+        self.ladder = self.ladder.next(needed, due_ns - began)
+        rung = self.ladder.rung
+        tiles = np.zeros(len(needed), np.intp)
+        tiles[rung] = 1
+        full = pixels * self.rungs[-1].engine.card.macs_per_pixel
+        if rung == 0:
+            self.costs.relax()
+            large = _interpolated(frame, self.scale, width, height)
+            return large, Spent(tiles, full_macs=full, begin_ns=self.clock() - began)
+        large = self.rungs[rung - 1].frame(frame, width, height)
+        self.costs.observe(f"rung {rung - 1}", pixels, self.clock() - began)
+        return large, Spent(tiles, macs=pixels * self.rungs[rung - 1].engine.card.macs_per_pixel, full_macs=full)
+
+    def minimum(self, noise: Frame, width: int, height: int) -> Minimum:
+        began = self.clock()
+        _interpolated(noise, self.scale, width, height)
+        network_ns = self.costs.expected_ns("rung 0", noise.width * noise.height)
+        return Minimum(self.clock() - began, network_ns)
+
+    def describe(self) -> str:
+        names = ["bicubic", *(rung.engine.card.name for rung in self.rungs)]
+        return f"{' > '.join(names)} ({runtime_of(self.rungs[-1].engine)})"
+
+    def close(self) -> None:
+        for rung in self.rungs:
+            rung.close()
+
+
+def smaller_networks(network: Network) -> list[Network]:
+    """The shipped networks with one exit, of the scale and flavour of `network`, that cost less; cheapest first."""
+    card = network.card
+    return [
+        n
+        for n in networks().values()
+        if (n.card.scale, n.card.flavour) == (card.scale, card.flavour)
+        and not n.card.exits
+        and n.card.macs_per_pixel < card.macs_per_pixel
+    ]
+
+
+def _interpolated(frame: Frame, scale: Fraction, width: int, height: int) -> Frame:
+    planes = enlarge((frame.y, frame.u, frame.v), scale, frame.colour.chroma_left)
+    return fitted(_left(frame), planes, width, height)
+
+
+def _left(frame: Frame) -> Frame:
+    """What is written is sited as every player assumes it to be."""
+    return replace(frame, colour=replace(frame.colour, chroma_left=True))

@@ -1,0 +1,207 @@
+"""Frames are refined as far as their time allows, and no further; unchanged tiles are taken over as they are."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from rtsr.cubic import enlarge
+from rtsr.engine.fake import FakeStagedEngine
+from rtsr.frame import Colour, Frame
+from rtsr.pacing.anytime import Refiner
+from rtsr.pacing.deadline import TOLERANCE_NS, CostModel, Rate
+
+MS = 1e6
+RATES = {
+    "stage 1": Rate(0.1 * MS, 60),
+    "stage 2": Rate(0.1 * MS, 40),
+    "stage 3": Rate(0.1 * MS, 80),
+    **{f"head {k}": Rate(0.1 * MS, 20) for k in (1, 2, 3)},
+}
+"""Nanoseconds: the whole of a 320x192 frame takes 12 ms at the last exit."""
+WIDTH, HEIGHT = 320, 192
+
+
+class Scripted(FakeStagedEngine):
+    """Takes the time that a script says, on a clock that only this engine moves."""
+
+    def __init__(self, slowness: Callable[[float], float], scale: Fraction = Fraction(2)) -> None:
+        super().__init__(scale)
+        self.slowness = slowness
+        self.now = 0.0
+
+    def stage(self, k, features):
+        self._take(f"stage {k}", features[0])
+        return super().stage(k, features)
+
+    def head(self, k, features):
+        self._take(f"head {k}", features[0])
+        return super().head(k, features)
+
+    def _take(self, name: str, image: np.ndarray) -> None:
+        self.now += RATES[name].cost_ns(image.shape[2] * image.shape[3]) * self.slowness(self.now)
+
+
+def refiner(slowness: Callable[[float], float], **options) -> Refiner:
+    engine = Scripted(slowness)
+    return Refiner(engine, lambda: engine.now, CostModel(RATES), **options)
+
+
+def frame(seed: int, flat: float = 0.5) -> Frame:
+    """Noise on the right, a flat part on the left."""
+    random = np.random.default_rng(seed)
+    y = random.integers(16, 236, (HEIGHT, WIDTH), np.uint8)
+    u, v = (random.integers(100, 150, (HEIGHT // 2, WIDTH // 2), np.uint8) for _ in range(2))
+    for plane, grey in ((y, 100), (u, 128), (v, 128)):
+        plane[:, : int(plane.shape[1] * flat)] = grey
+    return Frame(y, u, v, Colour("bt709"))
+
+
+def jitter(seed: int) -> Callable[[float], float]:
+    random = np.random.default_rng(seed)
+    return lambda _: float(random.uniform(0.8, 1.5))
+
+
+def rival(seed: int) -> Callable[[float], float]:
+    """From 500 ms on another process has one of two cores, in turns: a stage takes up to twice its time."""
+    random = np.random.default_rng(seed)
+    return lambda now: 1.0 if now < 500 * MS else float(random.uniform(1, 2))
+
+
+SITUATIONS = {
+    "steady": lambda seed: lambda now: 1.0,
+    "slow machine": lambda seed: lambda now: 3.0,
+    "jitter": jitter,
+    "doubled half-way": lambda seed: lambda now: 1.0 if now < 500 * MS else 2.0,
+    "a core shared from half-way": lambda seed: rival(seed),
+}
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+@pytest.mark.parametrize("budget_ms", [1, 3, 5, 10, 20])
+@pytest.mark.parametrize("seed", range(3))
+def test_deadlines_hold_whatever_the_machine_does(name: str, budget_ms: int, seed: int) -> None:
+    refine = refiner(SITUATIONS[name](seed), reuse=False)
+    engine = refine.engine
+    pictures = [frame(seed), frame(seed + 1)]
+    late, used = 0, []
+    for i in range(120):
+        due = engine.now + budget_ms * MS
+        began = engine.now
+        refine.within(pictures[i % 2], due)
+        late += engine.now > due + TOLERANCE_NS
+        used.append((engine.now - began) / (budget_ms * MS))
+        engine.now = max(engine.now, due)
+    # At first a slow machine is not known to be one.
+    assert late <= 2
+    if budget_ms == 5 and name in ("steady", "slow machine"):
+        assert np.mean(used[20:]) > 0.6
+
+
+def test_a_stall_costs_the_frame_that_it_hits_and_no_other() -> None:
+    stalled = []
+
+    def slowness(now: float) -> float:
+        if now > 400 * MS and not stalled:
+            stalled.append(now)
+            return 500 * MS / RATES["stage 1"].cost_ns(2000)
+        return 1.0
+
+    refine = refiner(slowness, reuse=False)
+    engine, late, tiles = refine.engine, [], []
+    for i in range(100):
+        due = engine.now + 8 * MS
+        _, spent = refine.within(frame(i % 3), due)
+        late.append(engine.now > due + TOLERANCE_NS)
+        tiles.append(spent.tiles[1:].sum())
+        engine.now = max(engine.now, due)
+    assert sum(late) == 1 and stalled
+    hit = late.index(True)
+    assert tiles[hit + 15] >= 0.9 * tiles[hit - 1], "the model stays frightened"
+
+
+@pytest.mark.parametrize("budget_ms", [6, 12, 24])
+def test_waits_for_a_shared_core_are_allowed_for(budget_ms: int) -> None:
+    """From 500 ms on, one stage in twenty waits up to 3 ms, however short it is, and all take up to twice as long."""
+    random = np.random.default_rng(budget_ms)
+    refine = refiner(rival(budget_ms), reuse=False)
+    engine, take, late, refined = refine.engine, refine.engine._take, 0, 0
+
+    def with_waits(name: str, image: np.ndarray) -> None:
+        take(name, image)
+        if engine.now > 500 * MS and random.random() < 0.05:
+            engine.now += random.uniform(0, 3 * MS)
+
+    engine._take = with_waits
+    for i in range(150):
+        due = engine.now + budget_ms * MS
+        _, spent = refine.within(frame(i % 3), due)
+        late += engine.now > due + TOLERANCE_NS
+        refined += spent.tiles[1:].any()
+        engine.now = max(engine.now, due)
+    assert late <= 3 and refined > 140
+
+
+def test_more_time_takes_tiles_further() -> None:
+    expected = []
+    for budget_ms in (0, 2, 4, 8, 16, 1000):
+        refine = refiner(lambda _: 1.0)
+        _, spent = refine.within(frame(1), budget_ms * MS)
+        expected.append(spent.expected_psnr)
+    assert all(a <= b for a, b in pairwise(expected)) and expected[-1] > expected[0] + 1
+
+
+def test_without_time_a_frame_is_interpolated() -> None:
+    refine = refiner(lambda _: 1.0)
+    picture = frame(2)
+    planes, spent = refine.within(picture, 0)
+    want = enlarge((picture.y, picture.u, picture.v), Fraction(2), True)
+    assert all((a == b).all() for a, b in zip(planes, want, strict=True))
+    assert spent.macs == 0 and spent.tiles.tolist() == [15, 0, 0, 0]
+
+
+def test_flat_tiles_are_left_to_interpolation() -> None:
+    _, spent = refiner(lambda _: 1.0).share(frame(3, flat=0.4), 1.0)
+    assert spent.tiles.tolist() == [6, 0, 0, 9]
+
+
+@pytest.mark.parametrize("quality", [0.0, 0.2, 0.5, 1.0])
+def test_a_share_is_not_exceeded_halos_included(quality: float) -> None:
+    _, spent = refiner(lambda _: 1.0).share(frame(4, flat=0), quality)
+    assert 0.5 * quality * spent.full_macs <= spent.macs <= quality * spent.full_macs * (1 + 1e-6)
+
+
+def test_reuse_changes_nothing_but_the_work() -> None:
+    with_reuse, without = refiner(lambda _: 1.0), refiner(lambda _: 1.0, reuse=False)
+    picture = frame(5)
+    for i in range(6):
+        y = picture.y.copy()
+        y[40:60, 200 + 8 * i : 220 + 8 * i] = 30 * i
+        now = Frame(y, picture.u, picture.v, picture.colour)
+        (a, spent), (b, full) = with_reuse.share(now, 0.6), without.share(now, 0.6)
+        assert all((p == q).all() for p, q in zip(a, b, strict=True))
+        assert (spent.tiles == full.tiles).all()
+        if i:
+            assert spent.reused > 8 and spent.macs < 0.7 * full.macs
+
+
+def test_a_paused_picture_gets_better_until_it_is_done_and_then_costs_nothing() -> None:
+    refine = refiner(lambda _: 1.0)
+    picture, reached, macs = frame(6, flat=0), [], []
+    for _ in range(30):
+        planes, spent = refine.within(picture, refine.engine.now + 4 * MS)
+        reached.append(spent.expected_psnr)
+        macs.append(spent.macs)
+    assert all(a <= b for a, b in pairwise(reached)) and reached[-1] > reached[0]
+    assert macs[-1] == 0 and (refine.within(picture, refine.engine.now + 4 * MS)[0][0] == planes[0]).all()
+
+
+def test_another_size_or_colour_starts_anew() -> None:
+    refine = refiner(lambda _: 1.0)
+    picture = frame(7)
+    refine.share(picture, 1.0)
+    smaller = Frame(picture.y[:100], picture.u[:50], picture.v[:50], picture.colour)
+    planes, spent = refine.share(smaller, 1.0)
+    assert planes[0].shape == (200, 640) and spent.reused == 0

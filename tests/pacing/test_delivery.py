@@ -1,0 +1,133 @@
+"""Frames in time, or treated as late ones are, on a clock that the test moves; every one is accounted for."""
+
+import random
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from rtsr.errors import UsageError
+from rtsr.frame import Colour, Frame, Video
+from rtsr.pacing.anytime import Spent
+from rtsr.pacing.deadline import Late, Treatment
+from rtsr.pacing.delivery import Delivery, Live, check_possible
+from rtsr.pacing.paced import Minimum
+from rtsr.pacing.spending import Spending
+
+MS = 1e6
+SMALL = Video(8, 8, Colour("bt709"), Fraction(1, 1000), Fraction(50))
+LARGE = SMALL.resized(16, 16)
+
+
+class Scripted:
+    """Takes 5 ms to interpolate and up to 30 ms to refine, times what the machine's load is; repeats pixels."""
+
+    def __init__(self) -> None:
+        self.now, self.load = 0.0, 1.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
+        begin_ns = 5 * MS * self.load
+        self.now += begin_ns + max(0.0, min(25 * MS * self.load, due_ns - self.now - begin_ns))
+        return enlarged(frame), Spent(np.array([1, 3]), macs=1, full_macs=2, begin_ns=begin_ns)
+
+    def interpolate(self, frame: Frame, width: int, height: int) -> Frame:
+        self.now += 4 * MS * self.load
+        return enlarged(frame)
+
+    def minimum(self, video: Video, width: int, height: int) -> Minimum:
+        return Minimum(5 * MS, 2 * MS)
+
+
+def enlarged(frame: Frame) -> Frame:
+    y, u, v = (np.kron(plane, np.ones((2, 2), np.uint8)) for plane in (frame.y, frame.u, frame.v))
+    return replace(frame, y=y, u=u, v=v)
+
+
+def frame(number: int, pts: int) -> Frame:
+    y, u = np.full((8, 8), number % 256, np.uint8), np.full((4, 4), 128, np.uint8)
+    return Frame(y, u, u, SMALL.colour, pts, 20)
+
+
+def deliver(deadline_ms: float, late: Late, live: Live | None = None, follows: bool = False) -> Delivery:
+    upscaler, deadline = Scripted(), deadline_ms / 1000
+    return Delivery(upscaler, SMALL, LARGE, deadline, late, Spending(), live, follows)  # type: ignore[arg-type]
+
+
+def test_with_time_enough_frames_are_refined() -> None:
+    delivery = deliver(16, Late.REPEAT)
+    made = [delivery.make(frame(i, 20 * i)) for i in range(10)]
+    assert [int(large.y[0, 0]) for large in made if large is not None] == list(range(10))
+    assert delivery.spending.frames[Treatment.REFINE] == 10 and delivery.spending.misses == 0
+    assert delivery.spending.tiles.tolist() == [10, 30]
+
+
+@pytest.mark.parametrize(
+    ("late", "how", "shown"),
+    [
+        (Late.DEGRADE, Treatment.INTERPOLATE, [0, 1, 2, 3]),
+        (Late.REPEAT, Treatment.REPEAT, [0, 0, 0, 0]),
+        (Late.DROP, Treatment.DROP, [0, None, None, None]),
+    ],
+)
+def test_frames_without_time_follow_the_policy(late: Late, how: Treatment, shown: list[int | None]) -> None:
+    delivery = deliver(3, late)
+    delivery.least.observe(40 * MS)
+    made = [delivery.make(frame(i, 20 * i)) for i in range(4)]
+    assert [None if large is None else int(large.y[0, 0]) for large in made] == shown
+    assert [large.pts for large in made if large is not None] == [20 * i for i in range(4) if shown[i] is not None]
+    # The first is there whatever happens: nothing could be repeated before it.
+    first = delivery.spending.frames[Treatment.INTERPOLATE]
+    assert delivery.spending.frames[how] + (first if how is not Treatment.INTERPOLATE else 0) == 4
+    assert delivery.spending.misses == {Late.DEGRADE: 0, Late.REPEAT: 0, Late.DROP: 3}[late]
+
+
+def live_stream(seed: int) -> tuple[Delivery, list[Frame]]:
+    """400 frames at 50 a second that arrive when they may, on a machine whose load changes, and stalls."""
+    rng = random.Random(seed)
+    live = Live(latency=rng.choice([0.05, 0.2, 0.5]))
+    delivery = deliver(20, rng.choice(list(Late)), live, follows=rng.random() < 0.5)
+    upscaler, waiting, written = delivery.upscaler, [], []
+    assert isinstance(upscaler, Scripted)
+    for i in range(400):
+        if rng.random() < 0.02:
+            upscaler.load = rng.choice([0.5, 1, 3, 12])
+        upscaler.now = max(upscaler.now, 20 * MS * (i + rng.random()))
+        waiting.append(frame(i, 20 * i))
+        delivery.arrived(waiting[-1])
+        if rng.random() < 0.02:
+            upscaler.now += rng.uniform(0, 1000) * MS
+        while waiting and (len(waiting) > 4 or rng.random() < 0.7):
+            large = delivery.make(waiting.pop(0))
+            if large is not None:
+                upscaler.now += 2 * MS
+                delivery.written(large)
+                written.append(large)
+    return delivery, [*written, *filter(None, map(delivery.make, waiting))]
+
+
+@pytest.mark.parametrize("block", range(5))
+def test_every_frame_of_thousands_of_live_ones_is_accounted_for(block: int) -> None:
+    for seed in range(6 * block, 6 * (block + 1)):
+        delivery, written = live_stream(seed)
+        counts, live = delivery.spending.frames, delivery.live
+        assert sum(counts.values()) == 400 and live is not None
+        assert len(written) == 400 - counts[Treatment.DROP]
+        times = [large.pts for large in written]
+        assert times == sorted(set(times))
+        # Overdue by a latency at the most when begun; then interpolated at the slowest, and handed over.
+        slowest = 0.001 * (4 * 12 + 5 * 12 + 2)
+        assert max(delivery.spending.latency) <= 2 * live.latency + slowest + 1e-6
+        repeated = sum(a.y is b.y for a, b in pairwise(written))
+        assert repeated == counts[Treatment.REPEAT]
+
+
+def test_a_deadline_that_nothing_meets_is_refused_with_what_can_be_done() -> None:
+    upscaler = Scripted()
+    check_possible(upscaler, SMALL, LARGE, 0.008)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"6 ms is too little .* 5\.0 ms.* 2\.0 ms more; .*--deadline 7ms .*--late"):
+        check_possible(upscaler, SMALL, LARGE, 0.006)  # type: ignore[arg-type]

@@ -1,0 +1,134 @@
+"""Whole files at a pace, with a network that has several exits and with a ladder of networks."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rtsr
+from rtsr.engine.stages import StagedEngine
+from rtsr.errors import UsageError
+from rtsr.frame import Colour, Video
+from rtsr.pacing.deadline import CostModel, Rate
+from rtsr.pacing.paced import Pace, PacedUpscaler
+from rtsr.resources import find_network
+from tests.media import luma as lumas
+from tests.media import make_video, picture_number, probe
+
+SCALE = Fraction(2)
+
+
+@pytest.fixture
+def card() -> Path:
+    """The card of the shipped network with several exits."""
+    return find_network("enaf-quicksrnet-medium-photo", SCALE).card_path
+
+
+def counts(report: rtsr.Report) -> dict:
+    assert report.spending is not None
+    found = report.spending["frames"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_quality_is_the_share_that_is_spent(tmp_path: Path, card: Path) -> None:
+    clip = make_video(tmp_path / "in.mp4", frames=4, size=(160, 96))
+    spent = []
+    for quality in (0.0, 0.3, 1.0):
+        output = tmp_path / f"{quality}.mp4"
+        report = rtsr.upscale(clip, output, scale=2, model=card, quality=quality, threads=1)
+        assert probe(output).frames == sum(counts(report).values()) == 4
+        assert report.spending is not None and "misses" not in report.spending
+        tiles = report.spending["tiles_per_exit"]
+        assert isinstance(tiles, list) and sum(tiles) == 4 * 6
+        spent.append(tiles[0])
+    assert spent[0] == 24 > spent[1] > spent[2]
+
+
+def test_a_still_picture_is_reused(tmp_path: Path, card: Path) -> None:
+    clip = make_video(tmp_path / "in.mkv", frames=5, size=(160, 96), still=True, codec="ffv1", audio=False)
+    report = rtsr.upscale(clip, tmp_path / "out.mkv", scale=2, model=card, quality=1.0, threads=1)
+    assert report.spending is not None and report.spending["tiles_reused"] == 4 * 6
+
+
+def test_an_ample_deadline_leaves_nothing_out(tmp_path: Path, card: Path) -> None:
+    clip = make_video(tmp_path / "in.mp4", frames=6)
+    for model in (card, "quicksrnet-small"):
+        output = tmp_path / "out.mp4"
+        report = rtsr.upscale(clip, output, scale=2, model=model, deadline="20s", overwrite=True)
+        assert report.spending is not None
+        assert (report.spending["misses"], report.spending["deadline_ms"]) == (0, 20000)
+        assert [picture_number(plane) for plane in lumas(output)] == list(range(6))
+        assert report.frames == sum(counts(report).values()) == 6
+
+
+def test_a_deadline_that_nothing_meets(tmp_path: Path, card: Path) -> None:
+    clip = make_video(tmp_path / "in.mp4", frames=6)
+    for model in (card, "quicksrnet-small"):
+        with pytest.raises(UsageError, match=r"0\.001 ms is too little .* give --deadline \d+ms or more, .*--late"):
+            rtsr.upscale(clip, tmp_path / "out.mp4", scale=2, model=model, deadline=1e-6)
+        assert not (tmp_path / "out.mp4").exists()
+    report = rtsr.upscale(clip, tmp_path / "out.mp4", scale=2, model=card, deadline=1e-6, late="degrade")
+    assert counts(report) == {"made": 0, "interpolated": 6, "repeated": 0, "dropped": 0}
+    assert report.spending is not None and report.spending["share_of_full_compute"] == 0
+    assert [picture_number(plane) for plane in lumas(tmp_path / "out.mp4")] == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ({"deadline": 0}, "above 0 and at most an hour"),
+        ({"deadline": "-5ms"}, "is not a duration"),
+        ({"deadline": 1e9}, "above 0 and at most an hour"),
+        ({"fps": float("nan")}, "is not a frame rate"),
+        ({"quality": 1.5}, "between 0 and 1"),
+        ({"quality": 0.5, "fps": 60}, "give one of fps, deadline and quality"),
+        ({"late": "drop"}, "nothing is late without a deadline"),
+        ({"late": "hurry", "fps": 60}, "known: degrade, repeat, drop"),
+        ({"quality": 0.5, "late": "drop"}, "a quality takes the time"),
+        ({"fps": 60, "engine": "bicubic"}, "has no shares to spend"),
+        ({"quality": 0.5, "model": "quicksrnet-small"}, "has one exit"),
+    ],
+)
+def test_wishes_that_make_no_sense(tmp_path: Path, wish: dict, says: str) -> None:
+    clip = make_video(tmp_path / "in.mp4", frames=2)
+    with pytest.raises(UsageError, match=says):
+        rtsr.upscale(clip, scale=2, **wish)
+    assert list(tmp_path.iterdir()) == [clip]
+
+
+def test_only_a_deadline_waits_for_measurements(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran, stage = [], StagedEngine.stage
+    monkeypatch.setattr(StagedEngine, "stage", lambda self, k, features: ran.append(k) or stage(self, k, features))
+    with PacedUpscaler(SCALE, Pace(quality=0.6), model=card) as up:
+        assert not ran
+        with pytest.raises(UsageError, match="belongs to a deadline"):
+            up.minimum(Video(64, 48, Colour("bt709"), Fraction(1, 24)), 128, 96)
+    with PacedUpscaler(SCALE, Pace(deadline=1.0), model=card):
+        assert ran
+
+
+def test_a_machine_that_was_slow_once_is_tried_again() -> None:
+    costs = CostModel({"rung 0": Rate(5e6, 0)})
+    for _ in range(20):
+        costs.observe("rung 0", 1, 50e6)
+    slow = costs.cautious_ns("rung 0", 1)
+    waited = 0
+    while costs.cautious_ns("rung 0", 1) > 14e6:
+        costs.relax()
+        waited += 1
+    assert slow > 14e6 and 20 < waited < 300
+
+
+def test_the_minimum_leaves_nothing_behind(card: Path, tmp_path: Path) -> None:
+    from rtsr.source.pyav import PyAVSource
+
+    with (
+        PyAVSource(make_video(tmp_path / "in.mp4", frames=1)) as source,
+        PacedUpscaler(SCALE, Pace(1.0), model=card) as up,
+    ):
+        least = up.minimum(source.video, 128, 96)
+        frame = next(item for item in source.items() if hasattr(item, "y"))
+        _, spent = up.frame(frame, 128, 96)  # type: ignore[arg-type]
+    assert least.begin_ns > 0 and least.network_ns > 0 and spent.reused == 0 and np.isfinite(spent.begin_ns)
