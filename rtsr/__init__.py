@@ -3,6 +3,7 @@
 import rtsr
 
 rtsr.upscale("in.mp4", scale=1.5)
+rtsr.upscale("screenshot.png", "large.png", scale=2)
 
 with rtsr.Upscaler(scale=2) as upscale:
     large = upscale(image)  # (H, W, 3) uint8 RGB in and out
@@ -58,6 +59,9 @@ def upscale(
     At most one of `fps`, `deadline` (seconds, or text such as "16.7ms") and `quality` (0 to 1, a share of the
     network's full compute) says what may be spent on a frame; `late` is "degrade", "repeat" or "drop". With `live`,
     `source` may be an address such as udp://127.0.0.1:5000. The frames are compared with those of `reference`.
+
+    A picture becomes a larger picture (PNG, JPEG or WebP) in the same way; what is said above of frames, and
+    `encoding`, is for videos alone.
     Raises RtsrError; see `rtsr.pipeline.run`.
     """
     return run(

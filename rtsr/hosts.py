@@ -33,6 +33,9 @@ def install(targets: Mapping[str, Path], overwrite: bool = False) -> list[Path]:
     """
     jobs = [(folder("filters") / name, targets[host] / name) for name, host in SCRIPTS.items() if host in targets]
     for script, target in jobs:
+        above = next(path for path in target.absolute().parents if path.exists())
+        if not above.is_dir():
+            raise SinkError(f"{above} is a file, not a folder; name another with --{SCRIPTS[target.name]}")
         if target.exists() and not overwrite and target.read_bytes() != script.read_bytes():
             raise SinkError(f"{target} exists and differs; replace it with --overwrite")
     for script, target in jobs:

@@ -1,4 +1,4 @@
-"""What a person wants done with a video, and the sizes that follow from it."""
+"""What a person wants done with a video or a picture, and the sizes that follow from it."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -56,8 +56,6 @@ class Job:
     def __post_init__(self) -> None:
         if sum(wish is not None for wish in (self.scale, self.height, self.size)) != 1:
             raise UsageError("give one of scale, height and size; e.g. --scale 1.5")
-        if any(side < 2 or side % 2 for side in (self.height or 2, *(self.size or ()))):
-            raise UsageError("height and size are even numbers of pixels; e.g. --height 1080")
         Means(self.engine, self.provider, self.threads)  # Raises UsageError.
         self._check_decode()
         paced = self.pace is not None or self.live is not None
@@ -86,7 +84,12 @@ class Job:
 
 
 def plan(job: Job, video: Video) -> tuple[Fraction, int, int]:
-    """The scale that the network must reach, and the stored width and height of the output."""
+    """The scale that the network must reach, and the stored width and height of the output.
+
+    Raises UsageError where they cannot be reached, or height and size are odd, which video has no room for.
+    """
+    if any(side < 2 or side % 2 for side in (job.height or 2, *(job.size or ()))):
+        raise UsageError("height and size are even numbers of pixels; e.g. --height 1080")
     if job.scale is not None:
         width, height = target_size(video.width, video.height, job.scale)
         if (width, height) == (video.width, video.height):
@@ -102,13 +105,18 @@ def plan(job: Job, video: Video) -> tuple[Fraction, int, int]:
         across = video.height if video.sideways else video.width
         sides = (round(Fraction(across * job.height, 2 * lines)) * 2, job.height)
         width, height = sides[::-1] if video.sideways else sides
-    scale = max(Fraction(width, video.width), Fraction(height, video.height))
+    return reaching((width, height), (video.width, video.height)), width, height
+
+
+def reaching(large: tuple[int, int], size: tuple[int, int]) -> Fraction:
+    """The scale that takes pictures of `size`, width and height, to `large` or more; raises UsageError out of range."""
+    scale = max(Fraction(large[0], size[0]), Fraction(large[1], size[1]))
     if not 1 < scale <= LARGEST:
         raise UsageError(
-            f"{width}x{height} is {float(scale):.3g} times the input's {video.width}x{video.height}; "
+            f"{large[0]}x{large[1]} is {float(scale):.3g} times the input's {size[0]}x{size[1]}; "
             f"rtsr upscales by more than 1 and at most {LARGEST}"
         )
-    return scale, width, height
+    return scale
 
 
 def label(job: Job) -> str:

@@ -32,6 +32,7 @@ from rtsr.source.live import LiveSource, PlayedSource, address, is_live
 from rtsr.source.nvdec import NvdecSource
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
+from rtsr.still import is_picture, upscale_still
 from rtsr.upscaler import UnderWay, Upscaler
 
 DEPTH = 6
@@ -47,11 +48,14 @@ USUAL_DEADLINE = 1 / 30
 def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | None = None) -> Report:
     """Do `job` and report; `watch` is called after every frame, in the calling thread; `tell`, as for `Upscaler`.
 
+    Where the source is a still picture, so is the output: see `rtsr.still.upscale_still`.
     Nothing is left under the output's name unless all of it was written and checked. After Ctrl-C, or where the
     check fails, what was written is kept beside it as `NAME.partial.TYPE`; the error, or KeyboardInterrupt, says so.
     So is what was made of a live input before an error. Raises SourceError, SinkError, EngineError, CardError and
     UsageError.
     """
+    if address(job.source) is None and is_picture(Path(job.source)):
+        return upscale_still(job, tell)
     began, cpu_began = time.perf_counter(), time.process_time()
     _check_source(job)
     if job.output is not None:

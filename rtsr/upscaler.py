@@ -81,13 +81,16 @@ class Upscaler:
         """The engine and, where there is one, the network that it runs; where `auto` chose, why."""
         return f"{self.engine.card.name} ({runtime_of(self.engine)})"
 
-    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Upscale an RGB picture, (H, W, 3) uint8, to (round(H * scale), round(W * scale), 3) uint8."""
+    def __call__(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Upscale an RGB picture, (H, W, 3) uint8, to (round(H * scale), round(W * scale), 3) uint8.
+
+        `size`, width and height, is another size for the result, to which it is cropped or reduced.
+        """
         if not isinstance(image, np.ndarray):
             raise ValueError(f"an image is an array, (H, W, 3) uint8, not {type(image).__name__}")
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ValueError(f"an image is (H, W, 3) uint8 and not empty, got {image.shape} {image.dtype}")
-        height, width = (round(side * self.scale) for side in image.shape[:2])
+        width, height = size or (round(image.shape[1] * self.scale), round(image.shape[0] * self.scale))
         planar = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)[None] / np.float32(255)
         large = self._upscale(planar)
         pixels = (large * 255).round().astype(np.uint8).transpose(1, 2, 0)

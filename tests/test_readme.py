@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -24,9 +25,10 @@ def test_python_snippet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert names["large"].shape == (40, 60, 3)
 
 
-@pytest.mark.parametrize("line", [line for line in SHOWN if line.startswith("rtsr upscale in.mp4")])
+@pytest.mark.parametrize("line", [line for line in SHOWN if re.match("rtsr upscale (in.mp4|screenshot)", line)])
 def test_upscale_examples(tmp_path: Path, line: str) -> None:
     make_video(tmp_path / "in.mp4", frames=3, size=(320, 270))
+    cv2.imwrite(str(tmp_path / "screenshot.png"), np.full((27, 32, 3), 90, np.uint8))
     done = rtsr(*shlex.split(line, comments=True)[1:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 

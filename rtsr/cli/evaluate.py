@@ -31,6 +31,7 @@ from rtsr.quality.evaluate import evaluate, evaluate_exits
 from rtsr.quality.plot import check_plot, plot_tradeoff
 from rtsr.quality.tradeoff import ETA, GAMMA, parse_etas, weigh
 from rtsr.scale import parse_scale
+from rtsr.upscaler import DEFAULT_MODEL
 
 EXAMPLES = """Measure PSNR and SSIM of an engine over a data set; of a network with several exits, for each exit.
 
@@ -54,7 +55,9 @@ Examples:
 def evaluate_command(
     dataset: Annotated[Path, typer.Option(help="Folder with HR/NAME.png, with rendered pairs, or of large pictures.")],
     scale: Annotated[str, typer.Option(help="Output side over input side, e.g. 1.5 or 2.")],
-    model: Annotated[str | None, typer.Option(help="A network; see `rtsr models`; or a card's path.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help=f"A network; see `rtsr models`; or a card's path. Default: {DEFAULT_MODEL}.")
+    ] = None,
     engine: Annotated[str, typer.Option(help=f"What computes: {', '.join(ENGINES)}.")] = "auto",
     provider: Annotated[
         str | None, typer.Option(help=f"What ONNX Runtime runs on: {', '.join(PROVIDERS)}. Default: auto.")
@@ -142,9 +145,7 @@ def _open(means: Means, model: str | None, scale: str, precision: str) -> Engine
         if precision != "fp32":
             raise UsageError(f"{means.engine} runs no network: leave out --precision, or --engine")
         return RESAMPLERS[means.engine](parse_scale(scale))
-    if model is None:
-        raise UsageError("--model is missing; `rtsr models` lists what there is")
-    network = resources.find_network(model, parse_scale(scale))
+    network = resources.find_network(model or DEFAULT_MODEL, parse_scale(scale))
     if precision == "fp32":
         return means.open(network, lambda line: print(line, file=sys.stderr))
     if means.provider is not None:

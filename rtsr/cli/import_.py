@@ -38,12 +38,13 @@ def import_command(
     name: Annotated[str, typer.Option(help="Name of the network and its card. Default: the file's.")] = "",
     folder: Annotated[Path, typer.Option(help="Folder for the network and its card.")] = Path("engines"),
     flavour: Annotated[str, typer.Option(help="What it was trained for: photo or capture.")] = "photo",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a network of that name.")] = False,
 ) -> None:
     for module in ("torch", "onnx", "onnxscript", "tomli_w"):
         need(module, "import")
     from rtsr.importing import import_network
 
-    card = import_network(file, folder, arch, parse_scale(scale) if scale else None, name, flavour)
+    card = import_network(file, folder, arch, parse_scale(scale) if scale else None, name, flavour, overwrite)
     network = Network(card, folder / f"{card.name}.toml")
     print(
         f"{network.path}: {card.summary}; {card.parameters} parameters, {card.macs_per_pixel:g} MACs/pixel; "

@@ -1,7 +1,7 @@
 """The options of `rtsr upscale`, as the command line takes them, and the job that they and a preset describe."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,10 @@ from rtsr.sink.encoding import DEFAULT_CRF, Encoding
 from rtsr.source.live import address
 
 Source = Annotated[
-    str, typer.Argument(metavar="IN", help="The video to upscale; with --live also udp://, rtsp://, a device or -.")
+    str,
+    typer.Argument(
+        metavar="IN", help="The video or picture to upscale; with --live also udp://, rtsp://, a device or -."
+    ),
 ]
 Output = Annotated[
     str | None,
@@ -33,7 +36,7 @@ Scale = Annotated[str | None, typer.Option(help="How far: 1.5, 2, or anything ab
 Height = Annotated[int | None, typer.Option(help="Instead of --scale: lines of the result, e.g. 1080.")]
 Size = Annotated[
     str | None,
-    typer.Option(help="Instead of --scale: WIDTHxHEIGHT of the result; it still displays in the same proportions."),
+    typer.Option(help="Instead of --scale: WIDTHxHEIGHT of the result; videos still display in the same proportions."),
 ]
 Model = Annotated[str | None, typer.Option(help="Network; `rtsr models` lists them; or a card's path, mine/NAME.toml.")]
 Engine = Annotated[str | None, typer.Option(help=f"What computes: {', '.join(ENGINES)}. Default: auto.")]
@@ -78,6 +81,10 @@ ReportFile = Annotated[
     Path | None, typer.Option(help="Write what was done, with times, to this .json file; it is replaced.")
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
+
+ONLY_VIDEO = ("decode", "fps", "deadline", "quality", "late", "live", "realtime", "latency", "stall", "reference")
+ONLY_VIDEO += ("codec", "crf", "encoder_option", "encoder_options")
+"""What options and presets say that means nothing for a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,22 @@ def as_job(wish: Wish, preset: Preset) -> Job:
         encoding=_encoding(wish, preset),
         overwrite=wish.overwrite,
     )
+
+
+def check_for_picture(wish: Wish) -> None:
+    """Raise UsageError where `wish` says of its source, a picture, what is said of videos."""
+    said = [name for name in ONLY_VIDEO if getattr(wish, name, None) not in (None, False, [])]
+    if said:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in said)
+        raise UsageError(f"{wish.source} is a picture; leave out what is for videos: {options}")
+
+
+def for_picture(preset: Preset) -> tuple[Preset, list[str]]:
+    """What `preset` says of a picture; and what it leaves out, in lines for people."""
+    said = [key for key in ONLY_VIDEO if getattr(preset, key, None) is not None]
+    names = ", ".join(key.replace("_", " ") for key in said)
+    notes = [f"left out of the preset, as it is for videos: {names}"] if said else []
+    return replace(preset, **dict.fromkeys(said)), notes
 
 
 def left_out(wish: Wish, preset: Preset) -> list[str]:

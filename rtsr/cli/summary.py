@@ -16,6 +16,12 @@ def summarise(report: Report) -> str:
     return "\n".join([first, f"  {'; '.join(more)}"] if more else [first])
 
 
+def summarise_still(report: Report) -> str:
+    """What `report` says of a picture."""
+    (w, h), (big_w, big_h) = report.input_size, report.output_size
+    return f"{report.output}: {w}x{h} to {big_w}x{big_h} with {report.engine}, {report.seconds:.1f} s"
+
+
 def _spending(spent: dict) -> list[str]:
     if not spent:
         return []

@@ -1,4 +1,4 @@
-"""`rtsr upscale`: a video in, a larger one out."""
+"""`rtsr upscale`: a video or a picture in, a larger one out."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from rich.progress import Progress as Bar
 
 from rtsr.cli import options as o
 from rtsr.cli.app import app
-from rtsr.cli.summary import summarise
+from rtsr.cli.summary import summarise, summarise_still
 from rtsr.errors import SinkError, UsageError
 from rtsr.job import Job
 from rtsr.pipeline import run
@@ -21,12 +21,16 @@ from rtsr.preset import Preset, read_preset
 from rtsr.report import Progress, Report
 from rtsr.resources import preset_path
 from rtsr.sink.names import check_folder, spare_name
+from rtsr.source.live import address
+from rtsr.still import is_picture
 
-EXAMPLES = """Upscale a video; its sound, timing, rotation and colour tags stay as they are.
+EXAMPLES = """Upscale a video; its sound, timing, rotation and colour tags stay as they are. Or upscale a picture.
 
 Examples:
 
     rtsr upscale in.mp4 --scale 1.5
+
+    rtsr upscale screenshot.png --scale 1.5
 
     rtsr upscale in.mp4 -o out.mkv --height 1080 --crf 16 --encoder-option preset=slow
 
@@ -97,9 +101,13 @@ def upscale(
         threads=threads,
         overwrite=overwrite,
     )
+    picture, notes = address(source) is None and is_picture(Path(source)), []
+    if picture:
+        o.check_for_picture(wish)
+        chosen, notes = o.for_picture(chosen)
     job = o.as_job(wish, chosen)
     if not quiet:
-        for line in o.left_out(wish, chosen):
+        for line in notes + o.left_out(wish, chosen):
             print(f"note: {line}", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Stopped in whatever way, keep what is done.
     try:
@@ -111,7 +119,7 @@ def upscale(
         for note in done.notes:
             print(f"note: {note}", file=sys.stderr)
         # What is piped on is not to be mixed with words.
-        print(summarise(done), file=sys.stderr if output == "-" else sys.stdout)
+        print(summarise_still(done) if picture else summarise(done), file=sys.stderr if output == "-" else sys.stdout)
     if report is not None:
         _write_report(done, report)
 
@@ -149,7 +157,7 @@ def _check_report(report: Path, source: str, output: str | None) -> None:
     if report.suffix.lower() != ".json" or report.is_dir():
         raise UsageError(f"the report {report} must be a file named .json")
     if any(same is not None and report.absolute() == Path(same).absolute() for same in (source, output)):
-        raise UsageError(f"the report {report} would replace the video; name another file")
+        raise UsageError(f"the report {report} would replace the input or the output; name another file")
     check_folder(report)
 
 

@@ -17,8 +17,7 @@ def write_network(card: Card, content: bytes | dict[str, bytes], folder: Path) -
     under these names is replaced as a whole, once everything is on disk. Raises EngineError where `folder` cannot
     be written, UsageError where the card's name is no name of a file.
     """
-    if card.name in ("", ".", "..") or Path(card.name).name != card.name:
-        raise UsageError(f"{card.name!r} cannot name a file; choose a --name without folders")
+    check_name(card.name)
     network = folder / (f"{card.name}.onnx" if isinstance(content, bytes) else card.name)
     beside, old = (network.with_name(network.name + mark) for mark in (".part", ".old"))
     try:
@@ -42,6 +41,12 @@ def write_network(card: Card, content: bytes | dict[str, bytes], folder: Path) -
     except OSError as cause:
         raise EngineError(f"cannot write {card.name} to {folder}: {cause.strerror}; choose another --folder") from cause
     return card
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError where `name` is no name of a file."""
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise UsageError(f"{name!r} cannot name a file; choose a --name without folders")
 
 
 def _remove(path: Path) -> None:

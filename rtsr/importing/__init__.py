@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from rtsr.card import Card
-from rtsr.errors import ImportFailed, UsageError
+from rtsr.errors import ImportFailed, SinkError, UsageError
 from rtsr.export import export, title
 from rtsr.export.check import TOLERANCE, check_parity, noise
-from rtsr.export.files import write_network
+from rtsr.export.files import check_name, write_network
 from rtsr.importing.checkpoint import SUFFIXES, read_weights
 from rtsr.importing.cost import macs_per_pixel, parameters, radius
 from rtsr.importing.fitting import fit, fitting
@@ -35,6 +35,7 @@ def import_network(
     scale: Fraction | None = None,
     name: str = "",
     flavour: str = "photo",
+    overwrite: bool = False,
 ) -> Card:
     """Write the network in `file` and its card into `folder`, under `name` or the file's; returns the card.
 
@@ -42,8 +43,8 @@ def import_network(
     the architecture that they fit, of rtsr's own or of those that spandrel recognises. Of an ONNX file (.onnx) scale,
     sizes, channels and value range are found by running it. `scale` is held against what the network does.
 
-    Raises ImportFailed for what is wrong with the file, UsageError for what was asked, MissingDependency where
-    spandrel or safetensors is needed and missing.
+    Raises ImportFailed for what is wrong with the file, UsageError for what was asked, SinkError where there is a
+    network of that name and not `overwrite`, MissingDependency where spandrel or safetensors is needed and missing.
     """
     suffix = file.suffix.lower()
     if suffix not in (*SUFFIXES, ".onnx"):
@@ -56,6 +57,10 @@ def import_network(
     target = folder / f"{name}.onnx"
     if target.exists() and target.samefile(file):
         raise UsageError(f"what is made of {file} would replace it; choose another --name or --folder")
+    check_name(name)
+    taken = next((path for path in (target, target.with_suffix(".toml"), folder / name) if path.exists()), None)
+    if taken is not None and not overwrite:
+        raise SinkError(f"{taken} exists already; choose another --name or --folder, or allow it with --overwrite")
     if suffix == ".onnx":
         if arch is not None:
             raise UsageError(f"{file} is a graph with an architecture of its own; leave out --arch")

@@ -61,7 +61,7 @@ def find_pairs(dataset: Path, scale: Fraction, only: tuple[str, ...] = ()) -> li
     picture. Raises SourceError where the folder is none of them, or has no such names.
     """
     if not dataset.is_dir():
-        raise SourceError(f"there is no folder {dataset}")
+        raise SourceError(f"there is no folder {dataset}; name one of pictures, or one that holds HR/NAME.png")
     if (dataset / "HR").is_dir():
         found = _benchmark(dataset, scale)
     elif any(dataset.glob(f"*/{TRUTH}")):

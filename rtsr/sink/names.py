@@ -9,16 +9,25 @@ from rtsr.errors import SinkError, UsageError
 
 TIMED = {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".flv"}
 """File types that keep every frame's time. AVI and raw streams do not."""
+PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
+"""File types of still pictures."""
 
 
 def check_output(path: Path, source: Path, overwrite: bool) -> None:
-    """Raise before any work is done if `path` cannot become the output."""
-    if path.is_dir():
-        raise SinkError(f"{path} is a folder; name a file in it with -o")
+    """Raise before any work is done if `path` cannot become the video that is made of `source`."""
+    check_target(path, source, overwrite)
+    if path.suffix.lower() in PICTURES and source.exists():
+        raise UsageError(f"{source} is a video, and {path.name} a picture's name; name the output .mp4 or .mkv")
     if not path.suffix:
         raise UsageError(f"the output {path} needs a file type, e.g. {path}.mp4")
     if path.suffix.lower() not in TIMED:
         raise UsageError(f"{path.suffix} is not a file type that keeps a video's timing; name the output .mp4 or .mkv")
+
+
+def check_target(path: Path, source: Path, overwrite: bool) -> None:
+    """Raise before any work is done if no file made of `source` can get the name `path`."""
+    if path.is_dir():
+        raise SinkError(f"{path} is a folder; name a file in it with -o")
     if path.exists() and source.exists() and path.samefile(source):
         raise SinkError(f"{path} is the input itself; name another output with -o")
     if path.exists() and not overwrite:

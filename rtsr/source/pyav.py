@@ -22,8 +22,6 @@ BT709, UNSPECIFIED, BT601 = 1, 2, 6
 FULL_RANGE = 2
 UNTIMED = ("avi", "h264", "hevc", "m4v", "mjpeg")
 """Containers that keep no presentation times."""
-PICTURES = tuple(f"{kind}_pipe" for kind in ("png", "jpeg", "webp", "bmp", "tiff", "jpegxl"))
-"""FFmpeg's names for files of one picture."""
 PLANAR_420 = ("yuv420p", "yuvj420p")
 
 
@@ -53,8 +51,7 @@ class PyAVSource:
             self._early: list[Copied] = []
             self._first = self._read_first()
             self.video = _describe(self._stream, self._first, self.name)
-            self.notes += _reductions(self._first)
-            self.notes += _surprises(self.container, self._stream, self._first, self.name)
+            self.notes += _reductions(self._stream, self._first)
         except BaseException:
             self.container.close()
             raise
@@ -248,7 +245,7 @@ def _describe(stream: VideoStream, first: av.VideoFrame, path: str) -> Video:
     )
 
 
-def _reductions(picture: av.VideoFrame) -> list[str]:
+def _reductions(stream: VideoStream, picture: av.VideoFrame) -> list[str]:
     """What 8-bit 4:2:0 cannot keep of `picture`."""
     lost = []
     components = picture.format.components
@@ -256,21 +253,12 @@ def _reductions(picture: av.VideoFrame) -> list[str]:
         lost.append(f"{components[0].bits} bits a sample became 8")
     if picture.format.name not in PLANAR_420 and len(components) >= 3 and picture.format.chroma_height(2) == 2:
         lost.append("chroma at full height became 4:2:0")
-    if any(component.is_alpha for component in components):
+    # WebM's transparency is a stream of its own, which decoders skip.
+    if stream.metadata.get("alpha_mode") == "1" or any(component.is_alpha for component in components):
         lost.append("transparency was left out")
     if picture.interlaced_frame:
         lost.append("interlaced pictures were upscaled as whole frames; deinterlace the input first")
     return lost
-
-
-def _surprises(container: InputContainer, stream: VideoStream, first: av.VideoFrame, name: str) -> list[str]:
-    """What else the output is not, as one might have thought."""
-    found = []
-    if stream.metadata.get("alpha_mode") == "1" and not any(part.is_alpha for part in first.format.components):
-        found.append("transparency was left out")  # WebM's is a stream of its own, which decoders skip.
-    if container.format.name.startswith("image2") or container.format.name in PICTURES:
-        found.append(f"{name} is a picture: the output is a video of it; in Python, rtsr.Upscaler gives pictures")
-    return found
 
 
 def _estimate(stream: VideoStream) -> int:

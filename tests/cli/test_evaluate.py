@@ -69,16 +69,25 @@ def test_table(rtsr, dataset):
     [
         (["--engine", "magic"], 2, "unknown engine 'magic'; known: auto, onnx, rtx, tensorrt, bicubic, lanczos, fsr"),
         (["--engine", "fsr", "--model", "x"], 2, "fsr runs no network"),
-        ([], 2, "--model is missing"),
+        (["--scale", "3"], 2, "quicksrnet-small has no network for scale 3"),
         (["--model", "nothing"], 2, "unknown model 'nothing'; known: "),
         (["--engine", "bicubic", "--scale", "9"], 2, "scale 9 is out of range"),
-        (["--engine", "bicubic", "--dataset", "/nowhere"], 1, "there is no folder /nowhere"),
+        (["--engine", "bicubic", "--dataset", "/nowhere"], 1, "there is no folder /nowhere; name one of pictures"),
     ],
 )
 def test_one_line_says_what_is_wrong(rtsr, dataset, options, status, message):
     got, out, err = rtsr("eval", "--scale", "2", "--dataset", dataset, *options)
     assert (got, out) == (status, "")
     assert err.startswith(f"error: {message}") and err.count("\n") == 1
+
+
+def test_the_default_network_is_that_of_upscale(rtsr, dataset):
+    status, out, err = rtsr("eval", "--scale", "2", "--dataset", dataset, "--json", "--threads", "1")
+    assert (status, err) == (0, "")
+    result = json.loads(out)
+    assert result["model"] == "quicksrnet-small-x2-capture"
+    named = json.loads(rtsr("eval", "--scale", "2", "--dataset", dataset, "--json", "--model", "quicksrnet-small")[1])
+    assert named == result
 
 
 @pytest.fixture

@@ -49,4 +49,9 @@ def test_install_copies_and_repeats_but_never_replaces(tmp_path: Path, monkeypat
 
 def test_install_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert_one_error_line(rtsr("filters", "install", "--mpv", tmp_path / "file", "--vapoursynth", tmp_path), 1, "file")
+    for folder_name in ("file", "file/deeper"):
+        done = rtsr("filters", "install", "--mpv", tmp_path / folder_name, "--vapoursynth", tmp_path)
+        assert_one_error_line(done, 1, "file is a file, not a folder; name another with --mpv")
+        done = rtsr("filters", "install", "--mpv", tmp_path, "--vapoursynth", tmp_path / folder_name)
+        assert_one_error_line(done, 1, "file is a file, not a folder; name another with --vapoursynth")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -52,6 +52,23 @@ def test_a_graph_is_not_replaced_by_what_is_made_of_it(rtsr, tmp_path):
     assert (tmp_path / "net.onnx").read_bytes() == content
 
 
+def test_a_network_is_replaced_only_where_that_is_allowed(rtsr, tmp_path):
+    written(bicubic(2), tmp_path / "net.onnx")
+    assert rtsr("import", "net.onnx", "--folder", "mine")[0] == 0
+    card = Path("mine/net.toml").read_bytes()
+    written(bicubic(3), tmp_path / "net.onnx")
+    cure = "exists already; choose another --name or --folder, or allow it with --overwrite\n"
+    assert rtsr("import", "net.onnx", "--folder", "mine") == (1, "", f"error: mine/net.onnx {cure}")
+    Path("mine/net.onnx").unlink()
+    assert rtsr("import", "net.onnx", "--folder", "mine") == (1, "", f"error: mine/net.toml {cure}")
+    Path("mine/folder").mkdir()  # As a network with several exits has.
+    wish = ("--folder", "mine", "--name", "folder")
+    assert rtsr("import", "net.onnx", *wish) == (1, "", f"error: mine/folder {cure}")
+    assert Path("mine/net.toml").read_bytes() == card and len(list(Path("mine").iterdir())) == 2
+    assert rtsr("import", "net.onnx", "--folder", "mine", "--overwrite")[0] == 0
+    assert Path("mine/net.toml").read_bytes() != card
+
+
 def test_a_checkpoint_with_its_architecture(rtsr, tmp_path):
     torch.save(random_network("quicksrnet-small", 2).state_dict(), "some.pth")
     status, out, _ = rtsr("import", "some.pth", "--arch", "quicksrnet-small", "--scale", 2, "--flavour", "capture")

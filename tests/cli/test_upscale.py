@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -144,12 +145,39 @@ def test_an_encoder_option_goes_before_the_presets_crf(tmp_path: Path) -> None:
     assert sizes[1] < sizes[0] / 2
 
 
-def test_a_picture_becomes_a_video_and_that_is_said(tmp_path: Path) -> None:
-    with av.open(str(make_video(tmp_path / "in.mp4", frames=1))) as video:
-        next(video.decode(video=0)).to_image().save(tmp_path / "in.png")
-    done = rtsr("upscale", "in.png", "--scale", "2", "--engine", "bicubic", cwd=tmp_path)
-    assert done.returncode == 0 and "in_2x.mp4: 1 frame, 64x48 to 128x96" in done.stdout, done.stderr
-    assert "note: in.png is a picture: the output is a video of it; in Python, rtsr.Upscaler" in done.stderr
+def test_a_picture_becomes_a_larger_picture(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "shot.png"), np.full((30, 40, 3), 90, np.uint8))
+    done = rtsr("upscale", "shot.png", "--scale", "1.5", "--threads", "1", "--report", "a.json", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert done.stdout.startswith("shot_1.5x.png: 40x30 to 60x45 with quicksrnet-small-x1.5-capture (ONNX Runtime")
+    assert cv2.imread(str(tmp_path / "shot_1.5x.png"), cv2.IMREAD_UNCHANGED).shape == (45, 60, 3)
+    assert json.loads((tmp_path / "a.json").read_text())["output_size"] == [60, 45]
+    done = rtsr("upscale", "shot.png", "--preset", "archive", "--scale", "2", "-o", "large.webp", cwd=tmp_path)
+    assert done.returncode == 0 and "with quicksrnet-medium-x2-capture" in done.stdout
+    assert done.stderr == "note: left out of the preset, as it is for videos: codec, crf, encoder options\n"
+    assert cv2.imread(str(tmp_path / "large.webp")).shape == (60, 80, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["--codec", "libx264", "--realtime"], 2, "leave out what is for videos: --realtime, --codec"),
+        (["--encoder-option", "a=b", "--latency", "1s"], 2, "for videos: --latency, --encoder-option"),
+        (["--quality", "0.5", "--late", "drop"], 2, "for videos: --quality, --late"),
+        (["--decode", "gpu"], 2, "for videos: --decode"),
+        (["-o", "large.mkv"], 2, "shot.png is a picture; name the output .png, .jpg or .webp, not large.mkv"),
+        (["-o", "large.tiff"], 2, "name the output .png, .jpg or .webp, not large.tiff"),
+        (["-o", "nofolder/a.png"], 1, "does not exist"),
+        (["--report", "a.png"], 2, "named .json"),
+        (["--model", "nothing"], 2, "unknown model"),
+    ],
+)
+def test_wrong_wishes_for_a_picture_get_one_line_and_leave_nothing(
+    tmp_path: Path, arguments: list[str], status: int, says: str
+) -> None:
+    cv2.imwrite(str(tmp_path / "shot.png"), np.full((30, 40, 3), 90, np.uint8))
+    assert_one_error_line(rtsr("upscale", "shot.png", "--scale", "2", *arguments, cwd=tmp_path), status, says)
+    assert [p.name for p in tmp_path.iterdir()] == ["shot.png"]
 
 
 def test_an_existing_output_is_kept_unless_allowed(tmp_path: Path) -> None:
@@ -236,6 +264,8 @@ def test_bad_inputs_get_one_line_and_leave_nothing(tmp_path: Path, kind: str) ->
         (["--scale", "2", "-o", "nofolder/out.mp4"], 1, "does not exist"),
         (["--scale", "2", "-o", "out"], 2, "file type"),
         (["--scale", "2", "--engine", "fsr", "-o", "out.txt"], 2, "not a file type"),
+        (["--size", "129x96"], 2, "even numbers"),
+        (["--scale", "2", "--engine", "fsr", "-o", "out.png"], 2, "in.mp4 is a video, and out.png a picture's name"),
         (["--scale", "2", "--engine", "fsr", "-o", "out.avi"], 2, "keeps a video's timing"),
         (["--scale", "2", "--engine", "fsr", "--report", "in.mp4"], 2, "named .json"),
         (["--scale", "2", "-o", "in.mp4", "--overwrite"], 1, "is the input itself"),

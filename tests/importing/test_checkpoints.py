@@ -175,7 +175,7 @@ def test_weights_that_are_too_large_are_said_to_be(tmp_path):
 def test_half_and_double_precision_are_taken(tmp_path, model):
     for kind in (torch.float16, torch.bfloat16, torch.float64):
         torch.save({name: value.to(kind) for name, value in model.state_dict().items()}, tmp_path / "some.pth")
-        assert import_network(tmp_path / "some.pth", tmp_path / "out").arch == ARCH
+        assert import_network(tmp_path / "some.pth", tmp_path / "out", overwrite=True).arch == ARCH
 
 
 def test_the_nearest_architecture_is_named(tmp_path, model):

@@ -56,7 +56,7 @@ def test_white_is_found_to_be_255(tmp_path, image):
     card, result = run(bicubic(plus=9, white=255), tmp_path, image)
     np.testing.assert_allclose(result, enlarged(image, 2, 9 / 255), atol=1e-5)
     assert "up to 255" in card.summary
-    other, result = run(bicubic(plus=0.03), tmp_path, image)
+    other, result = run(bicubic(plus=0.03), tmp_path, image, overwrite=True)
     np.testing.assert_allclose(result, enlarged(image, 2, 0.03), atol=1e-5)
     assert "up to 1," in other.summary
 
