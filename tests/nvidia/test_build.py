@@ -108,6 +108,19 @@ def test_every_network_builds_with_planes_at_its_ends(rtx, network, precision):
     assert len(build(rtx, content, PROFILE, CAPABILITIES)[0]) > 100_000
 
 
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.card.name)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_network_builds_with_nv12_at_its_ends(rtx, network, precision):
+    (file,) = resources.whole(network).values()
+    content = ready(file, Recipe(PROFILE, precision, Colour("bt709"), network.card, nv12=True))
+    names = ("y", "uv", "y_up", "uv_up")
+    assert [(end.name, end.dtype, end.shape) for end in tensors(rtx, content)] == [
+        (name, "uint8", (-1, 1, -1, -1)) for name in names
+    ]
+    plan, _ = build(rtx, content, PROFILE, CAPABILITIES)
+    assert all(name.encode() in plan for name in names)
+
+
 @pytest.mark.parametrize("matrix", KR_KB)
 @pytest.mark.parametrize("full", [False, True])
 def test_every_colour_builds(rtx, matrix, full):

@@ -8,11 +8,8 @@ import pytest
 
 from rtsr.engine.session import open_session
 from rtsr.frame import Colour
-from rtsr.nvidia.build import build, tensors
 from rtsr.nvidia.graph import prepare
-from rtsr.nvidia.profile import Profile
 from rtsr.nvidia.rehearsal import rounded
-from rtsr.resources import folder
 from rtsr.upscaler import Upscaler, target_size
 from tests.nvidia.test_graph_planes import COLOURS, NETWORKS, SAMPLE, differences, frame_of, network, run, textured
 
@@ -78,15 +75,3 @@ def test_frames_of_a_batch_are_on_their_own():
     for i, frame in enumerate(frames):
         for plane, alone in zip(together, run_nv12(model, frame), strict=True):
             np.testing.assert_array_equal(plane[i], alone[0])
-
-
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-@pytest.mark.parametrize("name", [*NETWORKS.values(), "enaf-quicksrnet-medium-x1.5-capture/exit3"])
-def test_graphs_with_nv12_build_for_every_gpu(rtx, name, precision):
-    content = prepare(folder("engines") / f"{name}.onnx", precision, Colour("bt709"), nv12=True)
-    names = ("y", "uv", "y_up", "uv_up")
-    assert [(end.name, end.dtype, end.shape) for end in tensors(rtx, content)] == [
-        (name, "uint8", (-1, 1, -1, -1)) for name in names
-    ]
-    plan, _ = build(rtx, content, Profile.holding(1280, 720), ("7.5", "8.6", "8.9", "12.0"))
-    assert all(name.encode() in plan for name in names)
