@@ -92,11 +92,15 @@ def test_pictures_keep_their_mean_with_networks_for_photographs(scale: Fraction,
         assert abs(drift_natural(engine, stills)[0]) < LEVELS, name
 
 
-def test_colours_stay_and_show_no_pattern_with_plain_networks_for_captures(scale: Fraction) -> None:
+def test_colours_stay_and_show_no_pattern_with_networks_for_captures(scale: Fraction) -> None:
     for name, engine in shipped("capture", scale).items():
-        if name.startswith("quicksrnet"):
-            assert np.abs(drift_flat(engine, GREYS + COLOURS)).max() < SHOWN, name
-            assert checkerboard_flat(engine, GREYS + COLOURS) < SHOWN, name
+        assert np.abs(drift_flat(engine, GREYS + COLOURS)).max() < SHOWN, name
+        assert checkerboard_flat(engine, GREYS + COLOURS) < SHOWN, name
+
+
+def test_colours_stay_with_networks_for_photographs(scale: Fraction) -> None:
+    for name, engine in shipped("photo", scale).items():
+        assert np.abs(drift_flat(engine, COLOURS)).max() < SHOWN, name
 
 
 def test_networks_for_captures_ring_hardly_more_than_bicubic_beside_edges(scale: Fraction) -> None:
