@@ -38,6 +38,7 @@ def upscale(
     model: str | Path | None = None,
     engine: str = "auto",
     provider: str | None = None,
+    precision: str | None = None,
     decode: str = "cpu",
     fps: float | None = None,
     deadline: float | str | None = None,
@@ -53,8 +54,8 @@ def upscale(
 
     `scale` is above 1 and at most 4; `height` (lines) and `size` (width, height) count pixels of the picture
     turned as displayed. `output` is by default `source`'s stem with `_1.5x` behind it, in the same folder;
-    `engine` and `provider` are as for `Upscaler`; `threads` bounds the network's cores; `decode` is "cpu" or "gpu",
-    which leaves frames on an NVIDIA GPU, see `docs/gpu.md`.
+    `engine`, `provider` and `precision` are as for `Upscaler`; `threads` bounds the network's cores; `decode` is "cpu"
+    or "gpu", which leaves frames on an NVIDIA GPU, see `docs/gpu.md`.
 
     At most one of `fps`, `deadline` (seconds, or text such as "16.7ms") and `quality` (0 to 1, a share of the
     network's full compute) says what may be spent on a frame; `late` is "degrade", "repeat" or "drop". With `live`,
@@ -74,6 +75,7 @@ def upscale(
             model=model,
             engine=engine,
             provider=provider,
+            precision=precision,
             decode=decode,
             pace=Pace.of(fps, None if deadline is None else as_seconds(deadline), quality),
             late=None if late is None else as_late(late),

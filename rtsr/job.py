@@ -37,6 +37,8 @@ class Job:
     engine: str = "auto"
     provider: str | None = None
     """What ONNX Runtime runs on; None: the best that is usable, where ONNX Runtime runs at all."""
+    precision: str | None = None
+    """What an NVIDIA engine computes in: "fp16", "fp32" or "int8"; None: fp16, where one runs at all."""
     pace: Pace | None = None
     """How much to spend on a frame; None: the whole network on all of it."""
     late: Late | None = None
@@ -56,7 +58,7 @@ class Job:
     def __post_init__(self) -> None:
         if sum(wish is not None for wish in (self.scale, self.height, self.size)) != 1:
             raise UsageError("give one of scale, height and size; e.g. --scale 1.5")
-        Means(self.engine, self.provider, self.threads)  # Raises UsageError.
+        Means(self.engine, self.provider, self.threads, self.precision)  # Raises UsageError.
         self._check_decode()
         paced = self.pace is not None or self.live is not None
         if paced and self.engine not in RUN_NETWORKS:

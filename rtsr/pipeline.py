@@ -146,8 +146,8 @@ def _open_source(job: Job, stop: Event) -> Source:
 def _open_upscaler(
     job: Job, scale: Fraction, tell: Tell | None, size: tuple[int, int] | None = None
 ) -> Upscaler | PacedUpscaler:
-    told: Any = {"tell": tell, "size": size}
-    wish = {"model": job.model, "engine": job.engine, "provider": job.provider, "threads": job.threads}
+    told: Any = {"tell": tell, "size": size, "threads": job.threads}
+    wish = {"model": job.model, "engine": job.engine, "provider": job.provider, "precision": job.precision}
     if job.pace is None and job.live is None:
         return Upscaler(scale, **wish, **told)
     # With live input, every frame gets a time of its own.

@@ -18,6 +18,8 @@ RUN_NETWORKS = ("auto", "onnx", *NVIDIA)
 """Engines that run networks; `auto` picks and says why."""
 ENGINES = (*RUN_NETWORKS, "bicubic", "lanczos", "fsr")
 """What may compute the pixels."""
+PRECISIONS = ("fp32", "fp16", "int8")
+"""What engines for NVIDIA's GPUs may compute in; int8 is 8-bit weights and fp16 arithmetic."""
 
 DECODE = ("cpu", "gpu")
 """Where frames may be decoded."""
@@ -41,6 +43,8 @@ class Preset:
     """One of `ENGINES`."""
     provider: str | None = None
     """What ONNX Runtime runs on: one of `rtsr.provider.PROVIDERS`, some with a device ("cuda:1")."""
+    precision: str | None = None
+    """What an NVIDIA engine computes in: one of `PRECISIONS`."""
     decode: str | None = None
     """Where frames are decoded: one of `DECODE`."""
     fps: float | None = None
@@ -72,6 +76,8 @@ class Preset:
         _check("height", self.height is None or _is_whole(self.height, 1), self.height, "a whole number of 1 or more")
         _check("engine", self.engine is None or self.engine in ENGINES, self.engine, f"one of {', '.join(ENGINES)}")
         _check("provider", self.provider is None or _is_provider(self.provider), self.provider, PROVIDER)
+        valid = self.precision is None or self.precision in PRECISIONS
+        _check("precision", valid, self.precision, f"one of {', '.join(PRECISIONS)}")
         _check("decode", self.decode is None or self.decode in DECODE, self.decode, f"one of {', '.join(DECODE)}")
         valid = self.crf is None or _is_whole(self.crf, 0, LARGEST_CRF)
         _check("crf", valid, self.crf, f"a whole number, 0 to {LARGEST_CRF}")

@@ -81,8 +81,11 @@ def upscale_still(job: Job, tell: Tell | None = None) -> Report:
         still = read_still(source)
     height, width = still.rgb.shape[:2]
     scale, size = plan_still(job, width, height)
-    wish = {"model": job.model, "engine": job.engine, "provider": job.provider, "threads": job.threads}
-    with Upscaler(scale, **wish, tell=tell, size=(width, height)) as upscaler, _timed(seconds, "upscale"):
+    wish = {"model": job.model, "engine": job.engine, "provider": job.provider, "precision": job.precision}
+    with (
+        Upscaler(scale, **wish, threads=job.threads, tell=tell, size=(width, height)) as upscaler,
+        _timed(seconds, "upscale"),
+    ):
         large, engine = _enlarged(still, upscaler, size), upscaler.describe()
     large = _fitting(large, output)
     with _timed(seconds, "encode"):

@@ -42,14 +42,15 @@ class Upscaler:
         with rtsr.Upscaler(scale=1.5) as upscale:
             large = upscale(image)
 
-    `model` is a network's name, an architecture with or without a flavour (`quicksrnet-small-photo`), or the path
-    of a card (`mine/NAME.toml`) with its network beside it; `engine` is `auto`, `onnx`, `rtx` (TensorRT-RTX),
-    `tensorrt`, `bicubic`, `lanczos` or `fsr`; `provider` is what ONNX Runtime runs on, `cpu`, `cuda`, `directml`,
-    `coreml` or `openvino`, some with a device (`cuda:1`), and by default the best that is usable; `threads` bounds the
-    cores of what runs on the processor; `tell` is told, in a line, what takes long, such as building an engine;
-    `size`, width and height of what is to be upscaled, spares an engine for another size where it is known.
-    One instance serves one thread at a time. Raises UsageError for what does not exist, CardError and
-    EngineError for what cannot be loaded.
+    `model` is a network's name, an architecture with or without a flavour (`quicksrnet-small-photo`), or the path of a
+    card (`mine/NAME.toml`) with its network beside it; `engine` is `auto`, `onnx`, `rtx` (TensorRT-RTX), `tensorrt`,
+    `bicubic`, `lanczos` or `fsr`; `provider` is what ONNX Runtime runs on, `cpu`, `cuda`, `directml`, `coreml` or
+    `openvino`, some with a device (`cuda:1`), and by default the best that is usable; `precision` is what an NVIDIA
+    engine computes in, `fp16` (the default), `fp32` or `int8` (8-bit weights), and is for `rtx`, `tensorrt` and `auto`
+    where it takes one of these; `threads` bounds the cores of what runs on the processor; `tell` is told, in a line,
+    what takes long, such as building an engine; `size`, width and height of what is to be upscaled, spares an engine
+    for another size where it is known. One instance serves one thread at a time. Raises UsageError for what does not
+    exist, CardError and EngineError for what cannot be loaded.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class Upscaler:
         model: str | Path | None = None,
         engine: str = "auto",
         provider: str | None = None,
+        precision: str | None = None,
         threads: int | None = None,
         tell: Tell | None = None,
         size: tuple[int, int] | None = None,
     ) -> None:
         self.scale = as_scale(scale)
-        self.engine = Means(engine, provider, threads).open_reaching(model, DEFAULT_MODEL, self.scale, tell, size)
+        means = Means(engine, provider, threads, precision)
+        self.engine = means.open_reaching(model, DEFAULT_MODEL, self.scale, tell, size)
         self.engine.__enter__()
 
     def __enter__(self) -> Self:

@@ -30,7 +30,8 @@ def test_every_key_is_read(tmp_path):
         summary = "a"
         scale = "3/2"
         model = "quicksrnet-small"
-        engine = "onnx"
+        engine = "rtx"
+        precision = "int8"
         decode = "gpu"
         fps = 59.94
         late = "repeat"
@@ -45,7 +46,8 @@ def test_every_key_is_read(tmp_path):
         summary="a",
         scale=Fraction(3, 2),
         model="quicksrnet-small",
-        engine="onnx",
+        engine="rtx",
+        precision="int8",
         decode="gpu",
         fps=59.94,
         late=Late.REPEAT,
@@ -94,6 +96,8 @@ def test_unknown_key_is_named_with_all_allowed_ones(tmp_path):
         ("provider = 1", "one of auto, cpu"),
         ('engine = "cuda"', "one of " + ", ".join(ENGINES)),
         ('engine = ["onnx"]', "one of "),
+        ('precision = "fp8"', "one of fp32, fp16, int8, not 'fp8'"),
+        ("precision = 16", "one of fp32, fp16, int8, not 16"),
         ('decode = "tpu"', "one of cpu, gpu, not 'tpu'"),
         ("fps = 0", "above 0, at most 1000, not 0"),
         ("fps = true", "a number"),

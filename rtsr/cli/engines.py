@@ -125,8 +125,8 @@ def list_command(as_json: AsJson = False) -> None:
     Console().print(table)
     others = [path.stat().st_size for path in files() if path.suffix in (".runtime", ".times")]
     total = sum(entry.size for entry in found) + sum(others)
-    kernels = f" and {len(others)} files of kernels and timings" if others else ""
-    print(f"{len(found)} engines{kernels}, {total / 1e6:.1f} MB in {cache_folder()}")
+    kernels = f" and {_many(len(others), 'file')} of kernels and timings" if others else ""
+    print(f"{_many(len(found), 'engine')}{kernels}, {total / 1e6:.1f} MB in {cache_folder()}")
 
 
 @engines_app.command("check")
@@ -175,7 +175,7 @@ def clean_command(
     if as_json:
         print(json.dumps({"folder": str(cache_folder()), "files": count, "bytes": size}))
     else:
-        print(f"{count} files removed, {size / 1e6:.1f} MB, from {cache_folder()}")
+        print(f"{_many(count, 'file')} removed, {size / 1e6:.1f} MB, from {cache_folder()}")
 
 
 def _build(library: Any, network: Network, recipes: list[Any], target: Any, rebuild: bool) -> Built:
@@ -224,6 +224,7 @@ def _form(text: str) -> tuple[Colour | None, bool]:
 
 def _targets(library: Any, capabilities: list[str] | None) -> list[Any]:
     """What to build for: as said, or the GPUs here; raises UsageError and EngineError."""
+    from rtsr.nvidia.cuda import INSTEAD
     from rtsr.nvidia.here import targets as find
     from rtsr.nvidia.recipe import Target
 
@@ -231,8 +232,9 @@ def _targets(library: Any, capabilities: list[str] | None) -> list[Any]:
         try:
             found = find()
         except EngineError as cause:
-            ahead = "; or say which GPUs to build for, e.g. --capability 8.9" if library.capabilities else ""
-            raise EngineError(f"{cause}{ahead}") from cause
+            # Nothing is built for the processor.
+            ahead = ", or say which GPUs to build for, e.g. --capability 8.9" if library.capabilities else ""
+            raise EngineError(f"{str(cause).removesuffix(f', {INSTEAD}')}{ahead}") from cause
         if not library.capabilities:
             return [found[0]]  # It builds for the GPU that it runs on.
         capabilities = [target.capability for target in found]
@@ -244,8 +246,12 @@ def _targets(library: Any, capabilities: list[str] | None) -> list[Any]:
     return targets
 
 
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def _line(done: Built) -> str:
-    many = f"{done.engines} engines, " if done.engines > 1 else ""
+    many = f"{_many(done.engines, 'engine')}, " if done.engines > 1 else ""
     what = f"built in {done.seconds:.1f} s" if done.built else "already there"
     if 0 < done.built < done.engines:
         what = f"{done.built} {what}"

@@ -44,6 +44,10 @@ Provider = Annotated[
     str | None,
     typer.Option(help=f"What ONNX Runtime runs on: {', '.join(PROVIDERS)}; cuda:1 is the second GPU. Default: auto."),
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="What an NVIDIA engine computes in: fp16, fp32 or int8 (8-bit weights). Default: fp16."),
+]
 Decode = Annotated[
     str | None,
     typer.Option(help="cpu, or gpu: NVIDIA's, where frames stay for the network, and for h264_nvenc. Default: cpu."),
@@ -99,6 +103,7 @@ class Wish:
     model: str | None
     engine: str | None
     provider: str | None
+    precision: str | None
     decode: str | None
     fps: float | None
     deadline: str | None
@@ -132,6 +137,7 @@ def as_job(wish: Wish, preset: Preset) -> Job:
         model=wish.model or (None if wish.engine in RESAMPLERS else preset.model),
         engine=wish.engine or ("auto" if wish.model else preset.engine) or "auto",
         provider=wish.provider or (None if wish.engine not in (None, "auto", "onnx") else preset.provider),
+        precision=wish.precision or (preset.precision if _on_gpu(wish) else None),
         decode=wish.decode or (preset.decode if _on_gpu(wish) else None) or "cpu",
         pace=pace,
         late=wish.late or (preset.late if timed else None),
@@ -169,11 +175,13 @@ def left_out(wish: Wish, preset: Preset) -> list[str]:
         notes.append(f"the preset's {paced} is left out: {wish.engine} has no shares to spend")
     if not _keeps_encoder(wish, preset) and (preset.crf is not None or preset.encoder_options):
         notes.append(f"the preset's crf and encoder options are left out: they are not meant for {wish.codec}")
+    if preset.precision is not None and not _on_gpu(wish):
+        notes.append("the preset's precision is left out: it is for NVIDIA engines")
     return notes
 
 
 def _on_gpu(wish: Wish) -> bool:
-    """Whether what is said to compute may be what a preset means that decodes on the GPU."""
+    """Whether what is said to compute may be an NVIDIA GPU, which a preset's decoder and precision are for."""
     return wish.engine in (None, "auto", *NVIDIA) and wish.provider is None
 
 

@@ -13,7 +13,7 @@ from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.session import check_threads
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import EngineError, UsageError
-from rtsr.preset import ENGINES, NVIDIA, RUN_NETWORKS
+from rtsr.preset import ENGINES, NVIDIA, PRECISIONS, RUN_NETWORKS
 from rtsr.provider import parse_provider
 from rtsr.resources import Network, find_reaching_network
 
@@ -37,6 +37,8 @@ class Means:
     """What ONNX Runtime runs on (see `rtsr.provider`), and that it does; None: `auto`, where it runs at all."""
     threads: int | None = None
     """Cores for what runs on the processor; None: all. With `auto`, only where that is what is taken."""
+    precision: str | None = None
+    """What an NVIDIA engine computes in, one of `rtsr.preset.PRECISIONS`, and that one runs; None: fp16."""
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -48,6 +50,14 @@ class Means:
         check_threads(self.threads)
         if self.threads is not None and self.engine in NVIDIA:
             raise UsageError(f"threads are cores, and the engine {self.engine} runs on the GPU; leave out threads")
+        if self.precision is None:
+            return
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"unknown precision {self.precision!r}; known: {', '.join(PRECISIONS)}")
+        if self.engine not in ("auto", *NVIDIA) or self.provider is not None:
+            raise UsageError(
+                "a precision is for NVIDIA engines, rtx and tensorrt; take one of these, or leave out precision"
+            )
 
     def open(
         self, network: Network, tell: Tell | None = None, size: Size | None = None
@@ -66,11 +76,16 @@ class Means:
         from rtsr.nvidia.network import NvidiaNetwork
         from rtsr.nvidia.opening import find, find_any
 
+        precision = self.precision or "fp16"
         if self.engine in NVIDIA:
-            return NvidiaNetwork(network, find(self.engine), size=size, tell=tell)
+            return NvidiaNetwork(network, find(self.engine), "", precision, size, tell)
         ready = find_any()
         if not isinstance(ready, str):
-            return NvidiaNetwork(network, ready, "the best that is usable here", size=size, tell=tell)
+            return NvidiaNetwork(network, ready, "the best that is usable here", precision, size, tell)
+        if self.precision is not None:
+            raise UsageError(
+                f"a precision is for NVIDIA engines, and none is usable here ({ready}); leave out precision"
+            )
         opened = open_engine(network.card, network.path, self.threads, "auto")
         opened.runtime = f"{runtime_of(opened)}, {ready}"
         return opened

@@ -13,9 +13,7 @@ from rtsr.frame import Colour
 from rtsr.nvidia.planes import fit_of, with_planes
 from rtsr.nvidia.precision import halved
 from rtsr.nvidia.weights import quantised
-
-PRECISIONS = ("fp32", "fp16", "int8")
-"""What `prepare` can make of a network's arithmetic."""
+from rtsr.preset import PRECISIONS
 
 
 def prepare(

@@ -43,7 +43,8 @@ class NvidiaNetwork:
     ) -> None:
         check_hash(network.card, network.path)
         self.card, self.notes = network.card, list[str]()
-        self.runtime = ready.describe() + (f": {why}" if why else "")
+        unusual = "" if precision == "fp16" else f", {precision}"
+        self.runtime = ready.describe() + unusual + (f": {why}" if why else "")
         self._network, self._ready, self._precision, self._tell = network, ready, precision, tell or silent
         self._files = parts(network)
         if size is None and network.card.exits:

@@ -14,8 +14,8 @@ from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Colour
 from rtsr.nvidia.library import Library
 from rtsr.nvidia.profile import Profile
+from rtsr.preset import PRECISIONS
 
-PRECISIONS = ("fp32", "fp16", "int8")
 MAKERS = (
     "build.py",
     "dense.py",

@@ -75,9 +75,9 @@ class PacedUpscaler:
 
     A network with several exits is refined tile by tile (`rtsr.pacing.anytime`); of others, the largest of its flavour
     that fits runs on whole frames, up to the one that was named (`rtsr.pacing.deadline.Ladder`). `model`, `engine`,
-    `provider`, `threads` and `tell` are as for `rtsr.Upscaler`; `size` are the frames' width and height, where they
-    are known; `clock` gives nanoseconds. Raises UsageError where no
-    network reaches the scale, or a quality is asked of a network with one exit.
+    `provider`, `precision`, `threads` and `tell` are as for `rtsr.Upscaler`; `size` are the frames' width and height,
+    where they are known; `clock` gives nanoseconds. Raises UsageError where no network reaches the scale, or a quality
+    is asked of a network with one exit.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class PacedUpscaler:
         model: str | Path | None = None,
         engine: str = "auto",
         provider: str | None = None,
+        precision: str | None = None,
         threads: int | None = None,
         tell: Tell | None = None,
         size: tuple[int, int] | None = None,
@@ -95,7 +96,7 @@ class PacedUpscaler:
         clock: Callable[[], float] = time.perf_counter_ns,
     ) -> None:
         self.scale, self.pace, self.clock = as_scale(scale), pace, clock
-        means = Means(engine, provider, threads)
+        means = Means(engine, provider, threads, precision)
         network = find_reaching_network(str(model or DEFAULT_MODEL), self.scale)
         if network.card.scale < self.scale:
             raise UsageError(

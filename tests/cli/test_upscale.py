@@ -88,6 +88,17 @@ def test_a_presets_provider_is_for_its_engine(tmp_path: Path) -> None:
     assert rtsr(*wish, "--provider", "cpu", cwd=tmp_path).returncode == 0
 
 
+def test_a_presets_precision_is_for_its_engine(tmp_path: Path) -> None:
+    preset = tmp_path / "exact.toml"
+    preset.write_text('summary = "a"\nscale = 2\nengine = "rtx"\nprecision = "fp32"\n', "utf-8")
+    source = make_video(tmp_path / "in.mp4", frames=2)
+    done = rtsr("upscale", source, "--preset", preset, "--engine", "bicubic")
+    assert done.returncode == 0, done.stderr
+    assert "note: the preset's precision is left out: it is for NVIDIA engines" in done.stderr
+    done = rtsr("upscale", source, "--preset", preset, "--overwrite", "--engine", "bicubic", "--precision", "int8")
+    assert_one_error_line(done, 2, "a precision is for NVIDIA engines")
+
+
 def test_a_presets_decoder_is_for_its_engine(tmp_path: Path) -> None:
     preset = tmp_path / "gpu.toml"
     preset.write_text('summary = "a"\nscale = 2\nengine = "rtx"\ndecode = "gpu"\n', "utf-8")
@@ -285,6 +296,10 @@ def test_bad_inputs_get_one_line_and_leave_nothing(tmp_path: Path, kind: str) ->
         (["--scale", "2", "--fps", "60", "--engine", "fsr"], 2, "has no shares to spend"),
         (["--scale", "2", "--deadline", "0.001ms", "--model", "quicksrnet-small"], 2, "give --deadline "),
         (["--scale", "2", "--engine", "fsr", "--reference", "in.mp4"], 2, "give a reference that fits"),
+        (["--scale", "2", "--engine", "rtx", "--precision", "fp8"], 2, "precision 'fp8'; known: fp32, fp16, int8"),
+        (["--scale", "2", "--engine", "onnx", "--precision", "fp16"], 2, "take one of these, or leave out precision"),
+        (["--scale", "2", "--engine", "fsr", "--precision", "fp32"], 2, "for NVIDIA engines, rtx and tensorrt"),
+        (["--scale", "2", "--provider", "cpu", "--precision", "fp32"], 2, "for NVIDIA engines, rtx and tensorrt"),
         (["--scale", "2", "--decode", "tpu"], 2, "frames are decoded on cpu or gpu, not on 'tpu'"),
         (["--scale", "2", "--decode", "gpu", "--engine", "onnx"], 2, "take one of these, or leave out --decode gpu"),
         (["--scale", "2", "--decode", "gpu", "--engine", "fsr"], 2, "for --engine rtx or tensorrt"),

@@ -11,6 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -50,6 +51,8 @@ class FakeLibrary(FakeTensorRT):
         self.lock = threading.Lock()
         self.said = self.logger = deque(maxlen=8)  # pyright: ignore[reportAttributeAccessIssue]
         self.built: list[tuple[str, Profile, tuple[str, ...]]] = []
+        self.precisions: list[str] = []
+        """What was built in, in the same order."""
 
     def check_capability(self, capability: str) -> None:
         assert capability in self.capabilities
@@ -73,6 +76,7 @@ def here(cache: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
     def ready(network: Path, recipe) -> bytes:
         kind = network.stem if network.parent.name.startswith("enaf") else "network"
         scale = "3/2" if "x1.5" in str(network) else "2"
+        library.precisions.append(recipe.precision)
         kind = "nv12" if recipe.nv12 else "planes" if recipe.colour else kind
         return json.dumps({"kind": kind, "scale": scale}).encode()
 
@@ -155,6 +159,56 @@ def test_what_was_built_ahead_is_what_a_run_looks_for(
     source = make_video(tmp_path / "in.mp4", frames=2)
     rtsr.run(rtsr.Job(source, tmp_path / "out.mp4", Fraction(scale), model=model, engine="rtx"), tell=told.append)
     assert ahead and len(here.built) == ahead and told == []
+
+
+@pytest.mark.parametrize("engine", ["rtx", "auto"])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_precision_that_is_asked_for_is_built_and_run(
+    here: FakeLibrary, tmp_path: Path, engine: str, precision: str
+) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=3)
+    wish = {"engine": engine, "scale": 2, "overwrite": True}
+    report = rtsr.upscale(source, tmp_path / "out.mp4", precision=precision, **wish)
+    assert here.precisions == [precision] and f"(TensorRT-RTX 1.7.1, Fake 0, {precision}" in report.engine
+    report = rtsr.upscale(source, tmp_path / "out.mp4", **wish)
+    assert here.precisions == [precision, "fp16"] and precision not in report.engine
+    rtsr.upscale(source, tmp_path / "out.mp4", precision="fp16", **wish)
+    assert here.precisions == [precision, "fp16"], "what is not said is fp16"
+    here.driver.check_clean()
+
+
+@pytest.mark.parametrize("model", [EXITS, "quicksrnet-medium"])
+def test_a_precision_at_a_pace(here: FakeLibrary, model: str) -> None:
+    frame = Frame(*(np.full(shape, 90, np.uint8) for shape in ((48, 64), (24, 32), (24, 32))), COLOUR)
+    with PacedUpscaler(2, Pace(10.0), model=model, engine="rtx", precision="fp32", size=(64, 48)) as upscaler:
+        upscaler.frame(frame, 128, 96)
+        assert upscaler.describe().endswith("(TensorRT-RTX 1.7.1, Fake 0, fp32)")
+    assert len(here.precisions) > 1 and set(here.precisions) == {"fp32"}
+    here.driver.check_clean()
+
+
+def test_a_precision_on_the_command_line_goes_before_a_presets(here: FakeLibrary, tmp_path: Path) -> None:
+    source, picture = make_video(tmp_path / "in.mp4", frames=2), tmp_path / "in.png"
+    cv2.imwrite(str(picture), np.full((48, 64, 3), 90, np.uint8))
+    preset = tmp_path / "exact.toml"
+    preset.write_text('summary = "a"\nscale = 2\nprecision = "fp32"\n', "utf-8")
+    for path, more in ((source, ()), (source, ("--precision", "int8")), (picture, ()), (picture, ("--engine", "rtx"))):
+        with pytest.raises(SystemExit) as stopped:
+            main(["upscale", str(path), "--preset", str(preset), "--overwrite", *more])
+        assert stopped.value.code == 0
+    assert here.precisions == ["fp32", "int8", "fp32"], "and the last was there"
+
+
+def test_where_auto_takes_another_a_precision_is_an_error(
+    here: FakeLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=2)
+    monkeypatch.setattr(opening, "driver_version", lambda: None)
+    with pytest.raises(SystemExit) as stopped:
+        main(["upscale", str(source), "--scale", "2", "--precision", "fp16"])
+    said = "a precision is for NVIDIA engines, and none is usable here (no NVIDIA driver); leave out precision"
+    assert (stopped.value.code, *capsys.readouterr()) == (2, "", f"error: {said}\n")
+    assert list(tmp_path.glob("*.mp4")) == [source]
 
 
 def test_pictures_and_larger_pictures(here: FakeLibrary) -> None:
