@@ -43,14 +43,18 @@ class Bench:
         self.module = FakeTensorRT(self.driver)
         self.asked = []
         self.told = []
+        self.stale, self.rebuilt = b"", 0
         self.wide, self.facts = wide, facts or {}
         kind = NvidiaStagedEngine if card.exits else NvidiaEngine
         gpu = Gpu(self.module, self.driver)
         self.engine = kind(card, gpu, self.plan, lanes=lanes, note=self.told.append)
         self.scale = card.scale
 
-    def plan(self, part, colour, nv12):
+    def plan(self, part, colour, nv12, rebuild=False):
         self.asked.append((part, colour))
+        self.rebuilt += rebuild
+        if self.stale and not rebuild:
+            return self.stale
         kind = part if part.startswith(("stage", "head", "exit", "est")) and colour is None else "network"
         if kind == "network":
             if nv12:
@@ -149,10 +153,49 @@ class TestPictures:
                 engine.submit((source.y, source.u, source.v), BT709)
         bench.driver.check_clean()
 
+    @pytest.mark.parametrize(
+        ("stale", "why"),
+        [
+            (b"of another build", "cannot be loaded: Serialization assertion header.magicTag failed"),
+            (plan("planes"), "has u, v, y where image belongs"),
+        ],
+    )
+    def test_a_plan_that_does_not_load_is_built_again(self, stale, why):
+        bench = Bench()
+        bench.stale = stale
+        with bench.engine as engine:
+            np.testing.assert_array_equal(engine.infer(image()), repeated(image()))
+        assert bench.rebuilt == 1
+        assert bench.told == bench.engine.notes == [f"the engine of small {why}: it is built again"]
+        bench.driver.check_clean()
+
+    def test_a_plan_that_does_not_load_is_built_again_once(self):
+        bench, asked = Bench(), []
+
+        def broken(part, colour, nv12, rebuild=False):
+            asked.append(rebuild)
+            return b"no plan"
+
+        bench.engine._plans = broken
+        with bench.engine as engine, pytest.raises(EngineError, match="small cannot be loaded: .*; update the driver"):
+            engine.infer(image())
+        assert asked == [False, True]
+        bench.driver.check_clean()
+
+    def test_a_plan_that_finds_no_memory_is_not_built_again(self):
+        bench = Bench()
+        bench.module.fail_load = 1
+        with bench.engine as engine:
+            with pytest.raises(OutOfMemory):
+                engine.infer(image())
+            np.testing.assert_array_equal(engine.infer(image()), repeated(image()))
+        assert bench.rebuilt == 0
+        bench.driver.check_clean()
+
     def test_what_plans_raise_is_raised(self):
         bench = Bench()
 
-        def refuse(part, colour, nv12):
+        def refuse(part, colour, nv12, rebuild=False):
             raise EngineError("an operator that TensorRT lacks: Mish")
 
         bench.engine._plans = refuse

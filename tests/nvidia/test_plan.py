@@ -38,7 +38,7 @@ def load(data, rtx=False, **more):
 def test_a_damaged_plan_says_what_tensorrt_said_of_it():
     with pytest.raises(EngineError) as caught:
         load(b"\0garbage")
-    assert "small cannot be loaded: Serialization assertion header.magicTag failed; build" in str(caught.value)
+    assert "small cannot be loaded: Serialization assertion header.magicTag failed; update" in str(caught.value)
     assert "somebody else's" not in str(caught.value)
 
 
@@ -48,7 +48,7 @@ def test_tensors_of_a_type_that_is_not_known():
 
 
 def test_a_plan_of_another_kind():
-    with pytest.raises(EngineError, match=r"has u, v, y where image belongs; .*rtsr engines"):
+    with pytest.raises(EngineError, match=r"has u, v, y where image belongs; update the driver"):
         load(plan("planes"), inputs=("image",), outputs=("upscaled",))
 
 
@@ -103,5 +103,5 @@ def test_the_real_library_has_every_name_that_the_fake_has(rtx, fake, real):
 
 
 def test_the_real_library_says_what_it_lacks(rtx):
-    with pytest.raises(EngineError, match=r"small cannot be loaded: .*; build its engine again"):
+    with pytest.raises(EngineError, match=r"small cannot be loaded: .*; update the driver"):
         Plan(rtx, b"no plan" * 1000, "small", FakeDriver())
