@@ -71,7 +71,8 @@ class NvidiaEngine:
     Up to `lanes` frames are under way at a time (see `rtsr.nvidia.lanes`); where the GPU's memory is too little there
     are fewer, then tiles, and `note` is told so. Plans are asked for and loaded when they are first needed: the one
     for planes when a frame shows their colour. One that does not load is built again, once, and `note` is told. Serves
-    one thread at a time. Whatever runs raises what `plans` raises, and EngineError where a plan cannot be loaded or run.
+    one thread at a time. Whatever runs raises what `plans` raises, and EngineError where a plan cannot be loaded or
+    run.
     """
 
     def __init__(
