@@ -26,8 +26,8 @@ from rtsr.errors import EngineError, UsageError
 MODULES = {"rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
 """Module of each kind of library; the kinds are names of rtsr's engines and of its extras."""
 NAMES = {"rtx": "TensorRT-RTX", "tensorrt": "TensorRT"}
-OLDEST = {"rtx": (1, 2), "tensorrt": (10, 0)}
-"""Oldest usable versions: the first with a runtime cache that works, and the first with strongly typed networks."""
+OLDEST = {"rtx": (1, 4), "tensorrt": (10, 8)}
+"""Oldest usable versions, those that the extras ask for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
