@@ -33,14 +33,17 @@ class TimingCache:
             return b""
 
     def merge(self, measured: bytes) -> None:
-        """Add `measured` to the file, with what others put there meanwhile; raises OSError."""
+        """Add `measured` to the file, with what others put there meanwhile where the two fit; raises OSError."""
         module = self._library.module
         with store.locked(self._key) as folder, self._library.lock:
             config = module.Builder(self._library.logger).create_builder_config()
             times = config.create_timing_cache(measured)
+            if times is None:
+                return
             theirs = self.read()
-            if theirs:
-                times.combine(config.create_timing_cache(theirs), False)
+            others = config.create_timing_cache(theirs) if theirs else None
+            if others is not None:
+                times.combine(others, False)  # Where that fails, the newer ones stay alone.
             store.write(folder / self.path.name, TIMES, {}, bytes(times.serialize()))
 
 
