@@ -1,7 +1,7 @@
 """Networks on NVIDIA's GPUs, from plans that TensorRT or TensorRT-RTX built."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
@@ -102,7 +102,9 @@ class NvidiaEngine:
         self.close()
 
     def close(self) -> None:
-        """Wait for what is under way, and free everything; what runs next begins anew."""
+        """Wait for what is under way, and free everything; what runs next begins anew. Any thread may call it."""
+        with suppress(EngineError):  # Threads have a GPU each, and contexts go on theirs.
+            self.gpu.driver.use(self.gpu.device)
         self._rgb.clear()
         self._planes.clear()
         self._surfaces = None
@@ -246,7 +248,7 @@ class NvidiaStagedEngine(NvidiaEngine):
 
     def close(self) -> None:
         """As `NvidiaEngine.close`; features that somebody still holds are gone, too."""
-        self._parts.clear()
+        self._parts.clear()  # The stack still holds them: they go in `super().close`, on their GPU.
         self._bench = None
         super().close()
 

@@ -1,6 +1,7 @@
 """The engines on plans: pictures, planes, stages, and whole clips, on a GPU that keeps only CUDA's promises."""
 
 import gc
+import threading
 from dataclasses import replace
 from fractions import Fraction
 
@@ -274,6 +275,36 @@ class TestStages:
         bench.engine.close()
         del features
         gc.collect()
+        bench.driver.check_clean()
+
+    def test_engines_are_closed_on_their_gpu_by_any_thread(self):
+        bench = Bench(STAGED, devices=2)
+        bench.engine.gpu = replace(bench.engine.gpu, device=1)
+        bench.engine.stage(1, (image(),))
+        thread = threading.Thread(target=bench.engine.close)
+        thread.start()
+        thread.join()
+        bench.driver.use(1)
+        gc.collect()
+        bench.driver.check_clean()
+
+    def test_features_let_go_while_another_thread_closes_are_freed_once(self):
+        bench = Bench(STAGED)
+        (first, second) = bench.engine.stage(1, (image(),))
+        desk = bench.engine._bench
+
+        class Raced(set):
+            """The other thread comes in between."""
+
+            def remove(self, address):
+                desk.close()
+                super().remove(address)
+
+        desk._held = Raced(desk._held)
+        desk._give_back(first.address)
+        assert not desk._held
+        del first, second
+        bench.engine.close()
         bench.driver.check_clean()
 
     def test_features_of_another_stage_are_an_error(self):
