@@ -66,7 +66,7 @@ class Kernels(Protocol):
         ...
 
     def save(self) -> bool:
-        """Keep what was compiled; raises OSError."""
+        """Keep what was compiled; raises OSError, or EngineError."""
         ...
 
 
@@ -143,9 +143,9 @@ class Plan:
     def close(self) -> None:
         """Save what was compiled and let go of everything; contexts first."""
         if self._kernels is not None and self._engine is not None:
-            with suppress(OSError):  # The next start takes longer, that is all.
+            with suppress(OSError, EngineError):  # The next start takes longer, that is all.
                 self._kernels.save()
-        self._config = self._engine = self._runtime = None
+        self._kernels = self._config = self._engine = self._runtime = None
 
     def _cure(self, shape: Shape, most: Shape) -> str:
         """What helps where `shape` is outside of what goes up to `most`."""

@@ -7,6 +7,7 @@ import pytest
 
 from rtsr import resources
 from rtsr.errors import EngineError
+from rtsr.nvidia import kept as kept_module
 from rtsr.nvidia import store
 from rtsr.nvidia.build import build
 from rtsr.nvidia.cache import cached_plan, ready
@@ -209,6 +210,15 @@ def test_the_second_start_finds_the_kernels_of_the_first(rtx, cache):
     compiled.kernels.add("1080p")
     assert again.save()
     assert started(rtx)[1].kernels == {"720p", "1080p"}
+
+
+def test_who_saves_does_not_wait_for_long(rtx, cache, monkeypatch):
+    monkeypatch.setattr(kept_module, "SAVING", 0.05)
+    kept, compiled, _ = started(rtx)
+    compiled.kernels.add("720p")
+    with store.locked(kept.path.stem), pytest.raises(store.Busy):
+        kept.save()
+    assert kept.save()
 
 
 @pytest.mark.parametrize("other", [{"plan": b"plan 2"}, {"gpu": "NVIDIA L4"}, {"driver": "13.1"}])

@@ -1,11 +1,14 @@
 """Plans as they are loaded: what is wrong with them, what is kept of them, and that the fake is like the real thing."""
 
+import weakref
+
 import numpy as np
 import pytest
 
 from rtsr.errors import EngineError
 from rtsr.nvidia.lanes import Lanes
 from rtsr.nvidia.plan import Plan
+from rtsr.nvidia.store import Busy
 from tests.nvidia import tensorrt
 from tests.nvidia.driver import FakeDriver
 from tests.nvidia.tensorrt import FakeTensorRT, plan
@@ -14,7 +17,7 @@ from tests.nvidia.tensorrt import FakeTensorRT, plan
 class Kept:
     """Compiled kernels, as `rtsr.nvidia.kept.RuntimeCache` keeps them in a file."""
 
-    def __init__(self, held=b"", fails=False):
+    def __init__(self, held=b"", fails=None):
         self.held, self.fails = held, fails
 
     def attach(self, config):
@@ -25,7 +28,7 @@ class Kept:
 
     def save(self):
         if self.fails:
-            raise OSError("disk full")
+            raise self.fails
         self.held = bytes(self.cache.serialize())
         return True
 
@@ -72,8 +75,16 @@ def test_kernels_are_compiled_once_and_found_at_the_next_start():
         assert module.compilations == compilations, start
 
 
-def test_a_cache_that_cannot_be_written_is_no_error():
-    load(plan("network"), rtx=True, kernels=Kept(fails=True)).close()
+@pytest.mark.parametrize("failure", [OSError("disk full"), Busy("another process")])
+def test_a_cache_that_cannot_be_written_is_no_error(failure):
+    load(plan("network"), rtx=True, kernels=Kept(fails=failure)).close()
+
+
+def test_a_closed_plan_lets_go_of_its_kernels():
+    loaded = load(plan("network"), rtx=True, kernels=Kept())
+    kept = weakref.ref(loaded._kernels)
+    loaded.close()
+    assert kept() is None
 
 
 def test_full_tensorrt_has_no_kernels_to_keep():
