@@ -54,7 +54,7 @@ class Library(Protocol):
 
     @property
     def said(self) -> MutableSequence[str]:
-        """Its last errors, oldest first."""
+        """Its last errors in this thread, oldest first."""
         ...
 
 

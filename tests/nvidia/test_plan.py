@@ -1,5 +1,6 @@
 """Plans as they are loaded: what is wrong with them, what is kept of them, and that the fake is like the real thing."""
 
+import threading
 import weakref
 
 import numpy as np
@@ -111,6 +112,21 @@ def test_the_real_library_has_every_name_that_the_fake_has(rtx, fake, real):
     names = {name for name in dir(fake) if not name.startswith("_")} - tensorrt.OWN
     assert names, fake
     assert not {name for name in names if not hasattr(getattr(rtx.module, real), name)}
+
+
+def test_what_another_thread_hears_is_not_taken_for_ones_own(rtx):
+    """Memory that is short for a plan that is built makes no failed run an `OutOfGpuMemory`."""
+    rtx.said.clear()
+    rtx.logger.log(rtx.module.ILogger.ERROR, "no valid kernel")
+
+    def build():
+        rtx.said.clear()
+        rtx.logger.log(rtx.module.ILogger.ERROR, "out of memory")
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    thread.join()
+    assert list(rtx.said) == ["no valid kernel"]
 
 
 def test_the_real_library_says_what_it_lacks(rtx):
