@@ -1,7 +1,7 @@
 """Networks on NVIDIA's GPUs, from plans that TensorRT or TensorRT-RTX built."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
@@ -17,7 +17,7 @@ from rtsr.nvidia.features import Bench, DeviceArray, Part
 from rtsr.nvidia.lanes import LANES, Lanes, Ticket
 from rtsr.nvidia.nv12 import ENDS as NV12
 from rtsr.nvidia.nv12 import Surface, Surfaces
-from rtsr.nvidia.plan import Kernels, Library, Plan
+from rtsr.nvidia.plan import Kernels, Library, Plan, Unusable
 from rtsr.nvidia.tiling import Cut, Pictures
 
 PLANES = (("y", "u", "v"), ("y_up", "u_up", "v_up"))
@@ -30,9 +30,10 @@ Features = tuple[NDArray | DeviceArray, ...]
 class Plans(Protocol):
     """Where plans come from."""
 
-    def __call__(self, part: str, colour: Colour | None, nv12: bool) -> bytes:
+    def __call__(self, part: str, colour: Colour | None, nv12: bool, rebuild: bool = False) -> bytes:
         """The plan of a part of the network: `network`, or with several exits `stage1`, `head1`, `exit1`, ...,
-        `estimator`; with a colour, of the part with 8-bit planes of that colour, or NV12, at both ends."""
+        `estimator`; with a colour, of the part with 8-bit planes of that colour, or NV12, at both ends. `rebuild`:
+        newly built, as the one that this gave before did not load."""
         ...
 
 
@@ -69,8 +70,9 @@ class NvidiaEngine:
 
     Up to `lanes` frames are under way at a time (see `rtsr.nvidia.lanes`); where the GPU's memory is too little there
     are fewer, then tiles, and `note` is told so. Plans are asked for and loaded when they are first needed: the one
-    for planes when a frame shows their colour. Serves one thread at a time. Whatever runs raises what `plans` raises,
-    and EngineError where a plan cannot be loaded or run.
+    for planes when a frame shows their colour. One that does not load is built again, once, and `note` is told. Serves
+    one thread at a time. Whatever runs raises what `plans` raises, and EngineError where a plan cannot be loaded or
+    run.
     """
 
     def __init__(
@@ -100,7 +102,9 @@ class NvidiaEngine:
         self.close()
 
     def close(self) -> None:
-        """Wait for what is under way, and free everything; what runs next begins anew."""
+        """Wait for what is under way, and free everything; what runs next begins anew. Any thread may call it."""
+        with suppress(EngineError):  # Threads have a GPU each, and contexts go on theirs.
+            self.gpu.driver.use(self.gpu.device)
         self._rgb.clear()
         self._planes.clear()
         self._surfaces = None
@@ -203,7 +207,11 @@ class NvidiaEngine:
         nv12: bool = False,
     ) -> Plan:
         name = self.card.name if part == "network" else f"{self.card.name}/{part}"
-        plan = self.gpu.load(self._plans(part, colour, nv12), name, inputs, outputs)
+        try:
+            plan = self.gpu.load(self._plans(part, colour, nv12), name, inputs, outputs)
+        except Unusable as stale:  # What is kept may be of another build of the same version.
+            self._note(f"the engine of {name} {stale.reason}: it is built again")
+            plan = self.gpu.load(self._plans(part, colour, nv12, rebuild=True), name, inputs, outputs)
         self._open.callback(plan.close)
         return plan
 
@@ -240,7 +248,7 @@ class NvidiaStagedEngine(NvidiaEngine):
 
     def close(self) -> None:
         """As `NvidiaEngine.close`; features that somebody still holds are gone, too."""
-        self._parts.clear()
+        self._parts.clear()  # The stack still holds them: they go in `super().close`, on their GPU.
         self._bench = None
         super().close()
 

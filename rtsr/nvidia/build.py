@@ -13,6 +13,16 @@ PARTS = {"u": (2, 2), "v": (2, 2), "uv": (2, 1)}
 TYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "UINT8": "uint8", "INT32": "int32", "INT64": "int64"}
 """numpy's names of the libraries' types."""
 
+LACKING = (
+    "UNSUPPORTED_NODE",
+    "INVALID_NODE",
+    "UNSUPPORTED_NODE_ATTR",
+    "UNSUPPORTED_NODE_INPUT",
+    "UNSUPPORTED_NODE_DATATYPE",
+    "UNSUPPORTED_NODE_DYNAMIC",
+)
+"""The parser's codes for what the library cannot run; versions have some or all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -80,7 +90,8 @@ def build(
     with library.lock:
         parsed = _parse(library, model)
         config = parsed.builder.create_builder_config()
-        config.clear_flag(library.module.BuilderFlag.TF32)
+        if hasattr(library.module.BuilderFlag, "TF32"):
+            config.clear_flag(library.module.BuilderFlag.TF32)
         _add_profile(library, parsed, config, profile)
         if library.capabilities:  # Left alone, TensorRT-RTX builds for all GPUs that it knows.
             kinds = library.module.ComputeCapability
@@ -88,15 +99,22 @@ def build(
             config.num_compute_capabilities = max(len(wanted), 1)
             for place, kind in enumerate(wanted or [kinds.CURRENT]):
                 config.set_compute_capability(kind, place)
-        times = None
         if library.has_timing_cache:
-            times = config.create_timing_cache(timing_cache)
-            config.set_timing_cache(times, ignore_mismatch=False)
+            _use_timings(config, timing_cache)
         library.said.clear()
         plan = parsed.builder.build_serialized_network(parsed.network, config)
         if plan is None:
             raise EngineError(_why(library, capabilities))
-        return bytes(plan), b"" if times is None else bytes(config.get_timing_cache().serialize())
+        times = config.get_timing_cache() if library.has_timing_cache else None
+        return bytes(plan), b"" if times is None else bytes(times.serialize())
+
+
+def _use_timings(config: Any, timing_cache: bytes) -> None:
+    """Let `config` measure only what `timing_cache` lacks; everything, where that is another driver's or GPU's."""
+    for content in (timing_cache, b""):
+        times = config.create_timing_cache(content)
+        if times is not None and config.set_timing_cache(times, ignore_mismatch=False):
+            return
 
 
 def _parse(library: Library, model: bytes) -> Parsed:
@@ -123,10 +141,8 @@ def _flags(module: Any) -> int:
 
 def _unreadable(library: Library, errors: list[Any]) -> str:
     """One line from what the parser says."""
-    codes = library.module.ErrorCode
-    lacking = {codes.UNSUPPORTED_NODE, codes.INVALID_NODE, codes.UNSUPPORTED_NODE_ATTR}
-    lacking |= {codes.UNSUPPORTED_NODE_INPUT, codes.UNSUPPORTED_NODE_DATATYPE, codes.UNSUPPORTED_NODE_DYNAMIC}
-    operators = list(dict.fromkeys(e.node_operator() for e in errors if e.node_operator() and e.code() in lacking))
+    codes = [getattr(library.module.ErrorCode, code, None) for code in LACKING]
+    operators = list(dict.fromkeys(e.node_operator() for e in errors if e.node_operator() and e.code() in codes))
     if operators:
         nodes = ", ".join(dict.fromkeys(e.node_name() or f"node {e.node()}" for e in errors))
         return (

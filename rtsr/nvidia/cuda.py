@@ -25,7 +25,7 @@ KEEP = 1 << 62
 
 
 class OutOfGpuMemory(OutOfMemory):
-    """The GPU, or the host's pinned memory, has not got so much left; `wanted` (0: unknown), `free`, `total`: bytes."""
+    """The GPU, or the host's pinned memory, has not got so much left; `wanted`, `free`, `total`: bytes, 0: unknown."""
 
     def __init__(self, wanted: int, free: int, total: int, what: str = "") -> None:
         self.wanted, self.free, self.total = wanted, free, total
@@ -34,8 +34,9 @@ class OutOfGpuMemory(OutOfMemory):
     @property
     def figures(self) -> str:
         """What was asked for and what there is, in words."""
-        asked = f"asked for {in_mib(self.wanted)}, with" if self.wanted else "with"
-        return f"{asked} {in_mib(self.free)} of {in_mib(self.total)} free"
+        asked = [f"asked for {in_mib(self.wanted)}"] if self.wanted else []
+        had = [f"with {in_mib(self.free)} of {in_mib(self.total)} free"] if self.total else []
+        return ", ".join(asked + had) or "the GPU does not say how much is free"
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,10 +277,9 @@ class CudaDriver:
     def _allocate(self, name: str, size: int, *args: int) -> Any:
         try:
             return self._call(name, size, *args)
-        except OutOfGpuMemory:
-            free, total = self.memory()
+        except OutOfGpuMemory as full:
             what = " (pinned memory of the host)" if name == "cudaMallocHost" else ""
-            raise OutOfGpuMemory(size, free, total, what) from None
+            raise OutOfGpuMemory(size, full.free, full.total, what) from None
 
     def _call(self, name: str, *args: Any) -> Any:
         """What the runtime's function returns beside its status; raises EngineError unless that is success."""
@@ -293,7 +293,7 @@ class CudaDriver:
     def _error(self, status: Any, name: str) -> EngineError:
         errors = self._rt.cudaError_t
         if status == errors.cudaErrorMemoryAllocation:
-            return OutOfGpuMemory(0, 0, 0)  # `_allocate` knows the figures.
+            return OutOfGpuMemory(0, *self._figures())
         if status == errors.cudaErrorInsufficientDriver:
             return self._no_driver()
         if status == errors.cudaErrorNoDevice:
@@ -303,6 +303,14 @@ class CudaDriver:
         _, words = self._rt.cudaGetErrorString(status)
         said = words.decode() if isinstance(words, bytes) else str(words)
         return EngineError(f"the GPU failed: {said} ({errors(status).name} in {name}); update its driver, {INSTEAD}")
+
+    def _figures(self) -> tuple[int, int]:
+        """As `memory`; zeros where the GPU does not even say that."""
+        status, *figures = self._rt.cudaMemGetInfo()
+        if int(status):
+            self._rt.cudaGetLastError()
+            return 0, 0
+        return int(figures[0]), int(figures[1])
 
     def _no_driver(self) -> EngineError:
         versions = self.versions()

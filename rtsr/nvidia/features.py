@@ -148,12 +148,14 @@ class Bench:
 
     def _give_back(self, address: int) -> None:
         """Free memory behind all that uses it: that is in the stream already."""
-        if address in self._held:
-            self._held.remove(address)
-            with suppress(EngineError):
-                self.driver.use(self.device)  # Whichever thread let go of it.
-            with suppress(EngineError):
-                self.driver.free_async(address, self._stream)
+        try:
+            self._held.remove(address)  # In one step: arrays are let go of in one thread while another closes.
+        except KeyError:
+            return
+        with suppress(EngineError):
+            self.driver.use(self.device)  # Whichever thread let go of it.
+        with suppress(EngineError):
+            self.driver.free_async(address, self._stream)
 
     def _use(self) -> None:
         if self._closed:

@@ -12,6 +12,8 @@ from rtsr.nvidia.store import Damaged
 
 TIMES = b"rtsr times 1\n"
 RUNTIME = b"rtsr runtime 1\n"
+SAVING = 5.0
+"""Seconds that who is about to end waits for others that keep the same: what is lost can be compiled again."""
 
 
 class TimingCache:
@@ -33,14 +35,17 @@ class TimingCache:
             return b""
 
     def merge(self, measured: bytes) -> None:
-        """Add `measured` to the file, with what others put there meanwhile; raises OSError."""
+        """Add `measured` to the file, with what others put there meanwhile where the two fit; raises OSError."""
         module = self._library.module
         with store.locked(self._key) as folder, self._library.lock:
             config = module.Builder(self._library.logger).create_builder_config()
             times = config.create_timing_cache(measured)
+            if times is None:
+                return
             theirs = self.read()
-            if theirs:
-                times.combine(config.create_timing_cache(theirs), False)
+            others = config.create_timing_cache(theirs) if theirs else None
+            if others is not None:
+                times.combine(others, False)  # Where that fails, the newer ones stay alone.
             store.write(folder / self.path.name, TIMES, {}, bytes(times.serialize()))
 
 
@@ -89,13 +94,13 @@ class RuntimeCache:
         return used
 
     def save(self) -> bool:
-        """Keep what was compiled, where that is more than was there; returns whether it was. Raises OSError."""
+        """Keep what was compiled, where that is more than was there; returns whether it was. Raises OSError, Busy."""
         if self._cache is None:
             return False
         content = bytes(self._cache.serialize() or b"")
         if not content or content == self._read:
             return False
-        with store.locked(self._key) as folder:
+        with store.locked(self._key, SAVING) as folder:
             store.write(folder / self.path.name, RUNTIME, self._facts, content)
         self._read = content
         return True

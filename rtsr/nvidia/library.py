@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 from rtsr.errors import EngineError, UsageError
@@ -26,8 +26,15 @@ from rtsr.errors import EngineError, UsageError
 MODULES = {"rtx": "tensorrt_rtx", "tensorrt": "tensorrt"}
 """Module of each kind of library; the kinds are names of rtsr's engines and of its extras."""
 NAMES = {"rtx": "TensorRT-RTX", "tensorrt": "TensorRT"}
-OLDEST = {"rtx": (1, 2), "tensorrt": (10, 0)}
-"""Oldest usable versions: the first with a runtime cache that works, and the first with strongly typed networks."""
+OLDEST = {"rtx": (1, 4), "tensorrt": (10, 8)}
+"""Oldest usable versions, those that the extras ask for."""
+
+
+class Errors(local):
+    """What calls of the thread that asks got to hear; these libraries report where they are called."""
+
+    def __init__(self) -> None:
+        self.lines: deque[str] = deque(maxlen=8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,15 +46,19 @@ class Library:
     module: Any
     logger: Any
     """The one `ILogger` of the process: these libraries keep the first that they get."""
-    said: deque[str]
-    """Its last errors, oldest first."""
+    errors: Errors
     lock: Lock = field(default_factory=Lock)
-    """Held while something is built or judged, so that `said` is about that alone."""
+    """Held while something is built or judged: one at a time."""
 
     @property
     def name(self) -> str:
         """As its makers write it."""
         return NAMES[self.kind]
+
+    @property
+    def said(self) -> deque[str]:
+        """Its last errors in this thread, oldest first: others may build, load and run meanwhile."""
+        return self.errors.lines
 
     @property
     def version(self) -> str:
@@ -97,15 +108,15 @@ def load_library(kind: str) -> Library:
         module = import_module(MODULES[kind])
         version = str(module.__version__)
         numbers = tuple(int(part) for part in version.split(".")[:2])
-        said: deque[str] = deque(maxlen=8)
-        logger = _logger(module, said)
+        errors = Errors()
+        logger = _logger(module, errors)
     except Exception as cause:  # a library that does not load, or half an installation
         reason = (str(cause) or type(cause).__name__).splitlines()[0]
         raise EngineError(f"{name} is installed but does not load ({reason}); reinstall it: {install}") from cause
     if numbers < OLDEST[kind]:
         oldest = ".".join(map(str, OLDEST[kind]))
         raise EngineError(f"{name} {version} is too old; rtsr needs {oldest} or newer: {install} --upgrade")
-    return Library(kind, module, logger, said)
+    return Library(kind, module, logger, errors)
 
 
 def installed() -> tuple[str, ...]:
@@ -113,8 +124,8 @@ def installed() -> tuple[str, ...]:
     return tuple(kind for kind, module in MODULES.items() if find_spec(module) is not None)
 
 
-def _logger(module: Any, said: deque[str]) -> Any:
-    """An `ILogger` that keeps errors in `said`; with RTSR_DEBUG=1 it prints warnings and errors too."""
+def _logger(module: Any, errors: Errors) -> Any:
+    """An `ILogger` that keeps errors in `errors`; with RTSR_DEBUG=1 it prints warnings and errors too."""
     loud = os.environ.get("RTSR_DEBUG") == "1"
     error, warning = module.ILogger.ERROR, module.ILogger.WARNING
 
@@ -124,7 +135,7 @@ def _logger(module: Any, said: deque[str]) -> Any:
 
         def log(self, severity: Any, msg: str) -> None:
             if int(severity) <= int(error):
-                said.append(" ".join(msg.split()))
+                errors.lines.append(" ".join(msg.split()))
             if loud and int(severity) <= int(warning):
                 print(msg, file=sys.stderr)
 

@@ -124,13 +124,12 @@ class NvidiaNetwork:
             self._inner = make(self.card, gpu, self._plan, self.runtime, note=self._note)
         return self._inner
 
-    def _plan(self, part: str, colour: Colour | None, nv12: bool) -> bytes:
+    def _plan(self, part: str, colour: Colour | None, nv12: bool, rebuild: bool = False) -> bytes:
         name = self.card.name if part == "network" else f"{self.card.name}/{part}"
         assert self._profile is not None
         recipe = Recipe(self._profile, self._precision, colour, self.card, nv12)
-        return cached_plan(
-            self._ready.library, self._files[name], recipe, self._ready.target, name=name, note=self._tell
-        )
+        library, target = self._ready.library, self._ready.target
+        return cached_plan(library, self._files[name], recipe, target, name=name, note=self._tell, rebuild=rebuild)
 
     def _kernels(self, plan: bytes) -> RuntimeCache:
         target = self._ready.target

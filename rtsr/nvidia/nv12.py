@@ -52,9 +52,8 @@ class Surfaces:
     def close(self) -> None:
         """Free what nobody uses, and the rest when it comes back."""
         self._closed = True
-        for addresses in self._idle.values():
-            while addresses:
-                self._free(addresses.pop())
+        for size in tuple(self._idle):
+            self._drain(size)
 
     def _take(self, size: int) -> int:
         if self._closed:
@@ -66,10 +65,15 @@ class Surfaces:
             return self.driver.malloc(size)
 
     def _give_back(self, address: int, size: int) -> None:
-        if self._closed:
-            self._free(address)
-        else:
-            self._idle[size].append(address)
+        self._idle[size].append(address)
+        if self._closed:  # Asked afterwards: then either `close` finds it, or this does.
+            self._drain(size)
+
+    def _drain(self, size: int) -> None:
+        addresses = self._idle[size]
+        with suppress(IndexError):  # Whichever thread takes one frees it.
+            while True:
+                self._free(addresses.pop())
 
     def _free(self, address: int) -> None:
         with suppress(EngineError):

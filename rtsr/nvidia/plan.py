@@ -29,6 +29,8 @@ TYPES = {"FLOAT": np.float32, "HALF": np.float16, "UINT8": np.uint8, "INT32": np
 FULL = ("out of memory", "outofmemory", "cudaerrormemoryallocation", "insufficient_gpu_memory")
 """What TensorRT's messages say, in small letters, where memory is too little."""
 
+CURE = "update the driver, or use --engine onnx"
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -52,7 +54,7 @@ class Library(Protocol):
 
     @property
     def said(self) -> MutableSequence[str]:
-        """Its last errors, oldest first."""
+        """Its last errors in this thread, oldest first."""
         ...
 
 
@@ -64,16 +66,24 @@ class Kernels(Protocol):
         ...
 
     def save(self) -> bool:
-        """Keep what was compiled; raises OSError."""
+        """Keep what was compiled; raises OSError, or EngineError."""
         ...
+
+
+class Unusable(EngineError):
+    """What TensorRT refuses to do with a plan, or what is wrong with its tensors, is the `reason`."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{name} {reason}; {CURE}")
 
 
 class Plan:
     """`data`, what TensorRT built as `name`, loaded on the GPU that this thread uses.
 
     `inputs` and `outputs` are the names that it must have, in the order in which `Context` takes them; None: those
-    that it has, by name. Raises EngineError where TensorRT cannot load the plan or it has other tensors,
-    `OutOfGpuMemory` where memory is too little.
+    that it has, by name. Raises `Unusable` where TensorRT cannot load the plan or it has other tensors, which building
+    it again may cure, `OutOfGpuMemory` where memory is too little, EngineError where rtsr does not know a type in it.
     """
 
     def __init__(
@@ -92,7 +102,7 @@ class Plan:
         self._runtime: Any = library.module.Runtime(library.logger)
         self._engine: Any = self._runtime.deserialize_cuda_engine(data)
         if self._engine is None:
-            raise self.failed("cannot be loaded", "build its engine again: rtsr engines clean")
+            raise self.failed("cannot be loaded")
         modes = library.module.TensorIOMode
         self.inputs = self._tensors(modes.INPUT, inputs)
         self.outputs = self._tensors(modes.OUTPUT, outputs)
@@ -122,20 +132,20 @@ class Plan:
                     f"{_sides(least)} to {_sides(most)}); {self._cure(shape, most)}"
                 )
 
-    def failed(self, how: str, cure: str = "update the driver, or use --engine onnx") -> EngineError:
+    def failed(self, how: str) -> EngineError:
         """The error to raise, with what TensorRT said first: what follows is the consequence."""
         said = list(self.library.said)
         self.library.said.clear()
         if any(words in message.lower() for words in FULL for message in said):
             return OutOfGpuMemory(0, *self.driver.memory())
-        return EngineError(f"{self.name} {how}: {said[0] if said else 'TensorRT does not say why'}; {cure}")
+        return Unusable(self.name, f"{how}: {said[0] if said else 'TensorRT does not say why'}")
 
     def close(self) -> None:
         """Save what was compiled and let go of everything; contexts first."""
         if self._kernels is not None and self._engine is not None:
-            with suppress(OSError):  # The next start takes longer, that is all.
+            with suppress(OSError, EngineError):  # The next start takes longer, that is all.
                 self._kernels.save()
-        self._config = self._engine = self._runtime = None
+        self._kernels = self._config = self._engine = self._runtime = None
 
     def _cure(self, shape: Shape, most: Shape) -> str:
         """What helps where `shape` is outside of what goes up to `most`."""
@@ -151,10 +161,7 @@ class Plan:
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         names = sorted(name for name in names if engine.get_tensor_mode(name) == mode)
         if wanted is not None and names != sorted(wanted):
-            raise EngineError(
-                f"{self.name} has {', '.join(names)} where {', '.join(wanted)} belongs; "
-                "build its engine again: rtsr engines clean"
-            )
+            raise Unusable(self.name, f"has {', '.join(names)} where {', '.join(wanted)} belongs")
         return tuple(self._tensor(name, mode) for name in wanted or names)
 
     def _tensor(self, name: str, mode: Any) -> Tensor:

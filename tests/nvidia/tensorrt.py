@@ -68,11 +68,13 @@ class FakeTensorRT:
         self.module = self
         self.said: list[str] = ["an error of somebody else's"]
         self.logger = self.said
+        self.fail_load: int | None = None
+        """The plan of this number, from 1, finds no memory."""
         self.fail_context: int | None = None
         """The context of this number, from 1, finds no memory."""
         self.fail_enqueue: int | None = None
         """The run of this number, from 1, is refused."""
-        self.contexts = self.enqueues = self.compilations = self.shapings = 0
+        self.loads = self.contexts = self.enqueues = self.compilations = self.shapings = 0
 
     def Runtime(self, log: list[str]) -> "Runtime":
         return Runtime(self, log)
@@ -83,6 +85,10 @@ class Runtime:
         self.module, self.log = module, log
 
     def deserialize_cuda_engine(self, data: bytes) -> "Engine | None":
+        self.module.loads += 1
+        if self.module.loads == self.module.fail_load:
+            self.log.append("[defaultAllocator.cpp::allocate::31] Error Code 1: out of memory")
+            return None
         try:
             return (RtxEngine if self.module.rtx else Engine)(self.module, self.log, json.loads(data))
         except ValueError:

@@ -196,6 +196,24 @@ def test_a_library_that_makes_no_builder(rtx):
         build(without, SHIPPED[SMALL].read_bytes(), PROFILE)
 
 
+def test_flags_and_codes_that_a_version_lacks_are_done_without(rtx):
+    class Bare:
+        """The library without TensorFloat-32, and with the first codes of its parser only."""
+
+        BuilderFlag = SimpleNamespace()
+        ErrorCode = SimpleNamespace(
+            UNSUPPORTED_NODE=rtx.module.ErrorCode.UNSUPPORTED_NODE, INVALID_NODE=rtx.module.ErrorCode.INVALID_NODE
+        )
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(rtx.module, name)
+
+    bare = replace(rtx, module=Bare())
+    assert build(bare, ready(SHIPPED[SMALL], Recipe(PROFILE)), PROFILE, ("8.9",))[0]
+    with pytest.raises(EngineError, match="cannot run the operator Unique"):
+        build(bare, model(helper.make_node("Unique", ["image"], ["upscaled"])), PROFILE, ("8.9",))
+
+
 def test_a_failed_build_says_why(rtx):
     """TensorRT-RTX has no float32 matrix product for Turing, which `rtsr.nvidia.dense` goes round."""
     product_ = model(

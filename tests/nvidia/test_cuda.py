@@ -124,6 +124,24 @@ def test_out_of_memory_says_how_much_and_leaves_no_error_behind():
     assert ("cudaGetLastError",) in bindings.calls, "the next to ask would take it for its own"
 
 
+def test_out_of_memory_elsewhere_says_how_much_is_free():
+    cuda, bindings = driver(cudaStreamCreateWithFlags=(Status.cudaErrorMemoryAllocation, None))
+    with pytest.raises(OutOfGpuMemory, match="out of GPU memory: with 3 MiB of 24576 MiB free; close") as caught:
+        cuda.create_stream()
+    assert (caught.value.wanted, caught.value.free, caught.value.total) == (0, 3 << 20, 24 << 30)
+    assert ("cudaGetLastError",) in bindings.calls
+
+
+def test_out_of_memory_where_the_gpu_does_not_even_say_how_much_is_free():
+    full = (Status.cudaErrorMemoryAllocation, None)
+    cuda, bindings = driver(cudaMemGetInfo=(*full, None), cudaGraphInstantiate=full, cudaMalloc=full)
+    with pytest.raises(OutOfGpuMemory, match="out of GPU memory: the GPU does not say how much is free; close"):
+        cuda.end_capture(1)
+    with pytest.raises(OutOfGpuMemory, match="out of GPU memory: asked for 100 MiB; close"):
+        cuda.malloc(100 << 20)
+    assert bindings.calls[-1] == ("cudaGetLastError",)
+
+
 def test_pinned_memory_that_is_short_is_not_taken_for_the_gpus():
     cuda, _ = driver(cudaMallocHost=(Status.cudaErrorMemoryAllocation, None))
     with pytest.raises(OutOfGpuMemory, match="pinned memory of the host"):

@@ -1,6 +1,7 @@
 """The engines on plans: pictures, planes, stages, and whole clips, on a GPU that keeps only CUDA's promises."""
 
 import gc
+import threading
 from dataclasses import replace
 from fractions import Fraction
 
@@ -43,14 +44,18 @@ class Bench:
         self.module = FakeTensorRT(self.driver)
         self.asked = []
         self.told = []
+        self.stale, self.rebuilt = b"", 0
         self.wide, self.facts = wide, facts or {}
         kind = NvidiaStagedEngine if card.exits else NvidiaEngine
         gpu = Gpu(self.module, self.driver)
         self.engine = kind(card, gpu, self.plan, lanes=lanes, note=self.told.append)
         self.scale = card.scale
 
-    def plan(self, part, colour, nv12):
+    def plan(self, part, colour, nv12, rebuild=False):
         self.asked.append((part, colour))
+        self.rebuilt += rebuild
+        if self.stale and not rebuild:
+            return self.stale
         kind = part if part.startswith(("stage", "head", "exit", "est")) and colour is None else "network"
         if kind == "network":
             if nv12:
@@ -149,10 +154,49 @@ class TestPictures:
                 engine.submit((source.y, source.u, source.v), BT709)
         bench.driver.check_clean()
 
+    @pytest.mark.parametrize(
+        ("stale", "why"),
+        [
+            (b"of another build", "cannot be loaded: Serialization assertion header.magicTag failed"),
+            (plan("planes"), "has u, v, y where image belongs"),
+        ],
+    )
+    def test_a_plan_that_does_not_load_is_built_again(self, stale, why):
+        bench = Bench()
+        bench.stale = stale
+        with bench.engine as engine:
+            np.testing.assert_array_equal(engine.infer(image()), repeated(image()))
+        assert bench.rebuilt == 1
+        assert bench.told == bench.engine.notes == [f"the engine of small {why}: it is built again"]
+        bench.driver.check_clean()
+
+    def test_a_plan_that_does_not_load_is_built_again_once(self):
+        bench, asked = Bench(), []
+
+        def broken(part, colour, nv12, rebuild=False):
+            asked.append(rebuild)
+            return b"no plan"
+
+        bench.engine._plans = broken
+        with bench.engine as engine, pytest.raises(EngineError, match=r"small cannot be loaded: .*; update"):
+            engine.infer(image())
+        assert asked == [False, True]
+        bench.driver.check_clean()
+
+    def test_a_plan_that_finds_no_memory_is_not_built_again(self):
+        bench = Bench()
+        bench.module.fail_load = 1
+        with bench.engine as engine:
+            with pytest.raises(OutOfMemory):
+                engine.infer(image())
+            np.testing.assert_array_equal(engine.infer(image()), repeated(image()))
+        assert bench.rebuilt == 0
+        bench.driver.check_clean()
+
     def test_what_plans_raise_is_raised(self):
         bench = Bench()
 
-        def refuse(part, colour, nv12):
+        def refuse(part, colour, nv12, rebuild=False):
             raise EngineError("an operator that TensorRT lacks: Mish")
 
         bench.engine._plans = refuse
@@ -231,6 +275,36 @@ class TestStages:
         bench.engine.close()
         del features
         gc.collect()
+        bench.driver.check_clean()
+
+    def test_engines_are_closed_on_their_gpu_by_any_thread(self):
+        bench = Bench(STAGED, devices=2)
+        bench.engine.gpu = replace(bench.engine.gpu, device=1)
+        bench.engine.stage(1, (image(),))
+        thread = threading.Thread(target=bench.engine.close)
+        thread.start()
+        thread.join()
+        bench.driver.use(1)
+        gc.collect()
+        bench.driver.check_clean()
+
+    def test_features_let_go_while_another_thread_closes_are_freed_once(self):
+        bench = Bench(STAGED)
+        (first, second) = bench.engine.stage(1, (image(),))
+        desk = bench.engine._bench
+
+        class Raced(set):
+            """The other thread comes in between."""
+
+            def remove(self, address):
+                desk.close()
+                super().remove(address)
+
+        desk._held = Raced(desk._held)
+        desk._give_back(first.address)
+        assert not desk._held
+        del first, second
+        bench.engine.close()
         bench.driver.check_clean()
 
     def test_features_of_another_stage_are_an_error(self):

@@ -7,10 +7,11 @@ import pytest
 
 from rtsr import resources
 from rtsr.errors import EngineError
+from rtsr.nvidia import kept as kept_module
 from rtsr.nvidia import store
 from rtsr.nvidia.build import build
-from rtsr.nvidia.cache import cached_plan
-from rtsr.nvidia.kept import RuntimeCache, TimingCache, plan_of
+from rtsr.nvidia.cache import cached_plan, ready
+from rtsr.nvidia.kept import TIMES, RuntimeCache, TimingCache, plan_of
 from rtsr.nvidia.planfile import entries
 from rtsr.nvidia.profile import Profile
 from rtsr.nvidia.recipe import Recipe, Target, facts_of
@@ -75,6 +76,85 @@ def test_the_way_of_an_engine_of_tensorrt(full, cache):
         build(full, NETWORK.read_bytes(), RECIPE.profile, ("8.9",))
 
 
+class Picky:
+    """Stands before the library's module, builders and configurations; takes no timings of `refused`, in one way.
+
+    "unread": no timing cache is made of them; "mismatch": it is not used, so that a configuration has none, nor
+    combined with another.
+    """
+
+    def __init__(self, real, refused, how):
+        self.real, self.refused, self.how = real, refused, how
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+    def Builder(self, logger):
+        return Picky(self.real.Builder(logger), self.refused, self.how)
+
+    def create_builder_config(self):
+        return Picky(self.real.create_builder_config(), self.refused, self.how)
+
+    def create_timing_cache(self, content):
+        if content == self.refused and self.how == "unread":
+            return None
+        return PickyTimes(content, self.refused)
+
+    def set_timing_cache(self, times, ignore_mismatch):
+        self.times = None if times.content == self.refused else times
+        return self.times is not None
+
+    def get_timing_cache(self):
+        return self.times
+
+    def build_serialized_network(self, network, config):
+        return self.real.build_serialized_network(network, config.real)
+
+
+class PickyTimes:
+    def __init__(self, content, refused):
+        self.content, self.refused = content, refused
+
+    def serialize(self):
+        return self.content + b"!"
+
+    def combine(self, others, ignore_mismatch):
+        if others is None:
+            raise TypeError("combine(): incompatible function arguments")
+        if others.content == self.refused:
+            return False
+        self.content += others.content
+        return True
+
+
+@pytest.mark.parametrize(("had", "after"), [(b"", b"!"), (b"own", b"own!"), (b"other", b"!")])
+@pytest.mark.parametrize("how", ["unread", "mismatch"])
+def test_timings_that_do_not_fit_cost_no_build(full, how, had, after):
+    picky = replace(full, module=Picky(full.module, b"other", how))
+    plan, measured = build(picky, ready(NETWORK, RECIPE), RECIPE.profile, timing_cache=had)
+    assert plan and measured == after
+
+
+@pytest.mark.parametrize("how", ["unread", "mismatch"])
+def test_timings_that_do_not_fit_give_way_to_newer_ones(full, cache, how):
+    times = TimingCache(replace(full, module=Picky(full.module, b"other", how)), facts_of(full, NETWORK, RECIPE, ADA))
+    cache.mkdir(parents=True)
+    store.write(times.path, TIMES, {}, b"other")
+    times.merge(b"own")
+    assert times.read() == b"own!"
+    times.merge(b"more")
+    assert times.read() == b"moreown!!"
+
+
+def test_measured_timings_that_cannot_be_read_leave_the_file(full, cache):
+    times = TimingCache(
+        replace(full, module=Picky(full.module, b"other", "unread")), facts_of(full, NETWORK, RECIPE, ADA)
+    )
+    times.merge(b"own")
+    times.merge(b"other")
+    assert times.read() == b"own!"
+
+
 class Compiled:
     """An `IRuntimeCache` that compiles what it is told to, and takes only what it wrote itself."""
 
@@ -130,6 +210,15 @@ def test_the_second_start_finds_the_kernels_of_the_first(rtx, cache):
     compiled.kernels.add("1080p")
     assert again.save()
     assert started(rtx)[1].kernels == {"720p", "1080p"}
+
+
+def test_who_saves_does_not_wait_for_long(rtx, cache, monkeypatch):
+    monkeypatch.setattr(kept_module, "SAVING", 0.05)
+    kept, compiled, _ = started(rtx)
+    compiled.kernels.add("720p")
+    with store.locked(kept.path.stem), pytest.raises(store.Busy):
+        kept.save()
+    assert kept.save()
 
 
 @pytest.mark.parametrize("other", [{"plan": b"plan 2"}, {"gpu": "NVIDIA L4"}, {"driver": "13.1"}])

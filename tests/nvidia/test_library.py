@@ -1,14 +1,16 @@
 """Finding TensorRT-RTX and TensorRT, and what is said where they are not."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from rtsr.errors import EngineError, UsageError
-from rtsr.nvidia.library import MODULES, installed, load_library
+from rtsr.nvidia.library import MODULES, OLDEST, installed, load_library
 
 WORKING = "__version__ = {version!r}\nclass ILogger:\n    ERROR, WARNING = 1, 2\n    def __init__(self): pass\n"
 
@@ -47,7 +49,8 @@ def test_unknown_kind():
         ("raise OSError('libnvinfer.so.11: cannot open\\nmore')", "does not load (libnvinfer.so.11: cannot open)"),
         ("raise ImportError", "does not load (ImportError)"),
         ("", "does not load (module 'tensorrt' has no attribute '__version__')"),
-        (WORKING.format(version="8.6.1"), "TensorRT 8.6.1 is too old; rtsr needs 10.0 or newer"),
+        (WORKING.format(version="8.6.1"), "TensorRT 8.6.1 is too old; rtsr needs 10.8 or newer"),
+        (WORKING.format(version="10.7.0.post1"), "TensorRT 10.7.0.post1 is too old"),
         (WORKING.format(version="nightly"), "does not load"),
     ],
 )
@@ -58,10 +61,19 @@ def test_broken_and_old_installations(tmp_path, content, expected):
     assert "pip install 'rtsr[tensorrt]'" in line
 
 
-@pytest.mark.parametrize("version", ["10.0.1", "10.13.3.9", "11.4.0.106"])
+@pytest.mark.parametrize("version", ["10.8.0.43", "10.13.3.9", "11.4.0.106"])
 def test_versions_that_do(tmp_path, version):
     (tmp_path / "tensorrt.py").write_text(WORKING.format(version=version))
     assert said(tmp_path, "tensorrt") == version
+
+
+def test_the_oldest_versions_are_those_that_the_extras_ask_for():
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for kind, oldest in OLDEST.items():
+        (least,) = (found[1] for line in extras[kind] if (found := re.fullmatch(r"tensorrt[-\w]*>=([\d.]+)", line)))
+        assert tuple(map(int, least.split("."))) == oldest, kind
 
 
 def test_what_tensorrt_rtx_can(rtx):

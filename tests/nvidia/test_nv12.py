@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections import defaultdict, deque
 from contextlib import suppress
 
 import numpy as np
@@ -271,6 +272,25 @@ class TestSurfaces:
         driver.check_clean()
         with pytest.raises(EngineError, match="is closed"):
             surfaces.lend(64, 64)
+
+    def test_what_comes_back_while_another_thread_closes_is_freed(self):
+        driver = FakeDriver()
+        surfaces = Surfaces(driver)
+        surface = surfaces.lend(64, 48)
+
+        class Raced(defaultdict):
+            """The other thread comes in between."""
+
+            def __getitem__(self, size):
+                if not surfaces._closed:
+                    surfaces.close()
+                return super().__getitem__(size)
+
+        surfaces._idle = Raced(deque)
+        del surface
+        gc.collect()
+        assert surfaces._closed
+        driver.check_clean()
 
 
 def test_a_place_of_another_size_is_refused():

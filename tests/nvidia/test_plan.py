@@ -1,11 +1,15 @@
 """Plans as they are loaded: what is wrong with them, what is kept of them, and that the fake is like the real thing."""
 
+import threading
+import weakref
+
 import numpy as np
 import pytest
 
 from rtsr.errors import EngineError
 from rtsr.nvidia.lanes import Lanes
 from rtsr.nvidia.plan import Plan
+from rtsr.nvidia.store import Busy
 from tests.nvidia import tensorrt
 from tests.nvidia.driver import FakeDriver
 from tests.nvidia.tensorrt import FakeTensorRT, plan
@@ -14,7 +18,7 @@ from tests.nvidia.tensorrt import FakeTensorRT, plan
 class Kept:
     """Compiled kernels, as `rtsr.nvidia.kept.RuntimeCache` keeps them in a file."""
 
-    def __init__(self, held=b"", fails=False):
+    def __init__(self, held=b"", fails=None):
         self.held, self.fails = held, fails
 
     def attach(self, config):
@@ -25,7 +29,7 @@ class Kept:
 
     def save(self):
         if self.fails:
-            raise OSError("disk full")
+            raise self.fails
         self.held = bytes(self.cache.serialize())
         return True
 
@@ -38,7 +42,7 @@ def load(data, rtx=False, **more):
 def test_a_damaged_plan_says_what_tensorrt_said_of_it():
     with pytest.raises(EngineError) as caught:
         load(b"\0garbage")
-    assert "small cannot be loaded: Serialization assertion header.magicTag failed; build" in str(caught.value)
+    assert "small cannot be loaded: Serialization assertion header.magicTag failed; update" in str(caught.value)
     assert "somebody else's" not in str(caught.value)
 
 
@@ -48,7 +52,7 @@ def test_tensors_of_a_type_that_is_not_known():
 
 
 def test_a_plan_of_another_kind():
-    with pytest.raises(EngineError, match=r"has u, v, y where image belongs; .*rtsr engines"):
+    with pytest.raises(EngineError, match=r"has u, v, y where image belongs; update the driver"):
         load(plan("planes"), inputs=("image",), outputs=("upscaled",))
 
 
@@ -72,8 +76,16 @@ def test_kernels_are_compiled_once_and_found_at_the_next_start():
         assert module.compilations == compilations, start
 
 
-def test_a_cache_that_cannot_be_written_is_no_error():
-    load(plan("network"), rtx=True, kernels=Kept(fails=True)).close()
+@pytest.mark.parametrize("failure", [OSError("disk full"), Busy("another process")])
+def test_a_cache_that_cannot_be_written_is_no_error(failure):
+    load(plan("network"), rtx=True, kernels=Kept(fails=failure)).close()
+
+
+def test_a_closed_plan_lets_go_of_its_kernels():
+    loaded = load(plan("network"), rtx=True, kernels=Kept())
+    kept = weakref.ref(loaded._kernels)
+    loaded.close()
+    assert kept() is None
 
 
 def test_full_tensorrt_has_no_kernels_to_keep():
@@ -102,6 +114,21 @@ def test_the_real_library_has_every_name_that_the_fake_has(rtx, fake, real):
     assert not {name for name in names if not hasattr(getattr(rtx.module, real), name)}
 
 
+def test_what_another_thread_hears_is_not_taken_for_ones_own(rtx):
+    """Memory that is short for a plan that is built makes no failed run an `OutOfGpuMemory`."""
+    rtx.said.clear()
+    rtx.logger.log(rtx.module.ILogger.ERROR, "no valid kernel")
+
+    def build():
+        rtx.said.clear()
+        rtx.logger.log(rtx.module.ILogger.ERROR, "out of memory")
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    thread.join()
+    assert list(rtx.said) == ["no valid kernel"]
+
+
 def test_the_real_library_says_what_it_lacks(rtx):
-    with pytest.raises(EngineError, match=r"small cannot be loaded: .*; build its engine again"):
+    with pytest.raises(EngineError, match=r"small cannot be loaded: .*; update the driver"):
         Plan(rtx, b"no plan" * 1000, "small", FakeDriver())

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +11,7 @@ import pytest
 from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Colour
 from rtsr.nvidia import recipe as recipes
-from rtsr.nvidia.library import Library
+from rtsr.nvidia.library import Errors, Library
 from rtsr.nvidia.profile import Profile
 from rtsr.nvidia.recipe import Recipe, Target, facts_of
 
@@ -21,7 +20,7 @@ ADA = Target("8.9", "NVIDIA GeForce RTX 4070", "13.0")
 
 
 def library(kind: str, version: str) -> Library:
-    return Library(kind, SimpleNamespace(__version__=version), None, deque())
+    return Library(kind, SimpleNamespace(__version__=version), None, Errors())
 
 
 def key(network: Path, recipe: Recipe = BASE, target: Target = ADA, kind: str = "rtx", version: str = "1.7.1") -> str:

@@ -24,6 +24,7 @@ from rtsr.nvidia import cache as engine_cache
 from rtsr.nvidia import opening
 from rtsr.nvidia.build import Tensor
 from rtsr.nvidia.network import NvidiaNetwork
+from rtsr.nvidia.planfile import read_plan, write_plan
 from rtsr.nvidia.profile import Profile
 from rtsr.pacing.paced import Pace, PacedUpscaler
 from rtsr.resources import networks
@@ -143,6 +144,25 @@ def test_a_broken_engine_is_built_again_and_said(here: FakeLibrary, cache: Path,
         for path in cache.glob("*.plan"):
             path.write_bytes(path.read_bytes()[:-9])
     assert len(here.built) == 2 and "is of no use: it is cut off" in told[1] and "building" in told[2]
+
+
+def test_a_whole_engine_that_does_not_load_is_built_again_and_kept(
+    here: FakeLibrary, cache: Path, tmp_path: Path
+) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=2)
+    told: list[str] = []
+    for start in range(3):
+        job = rtsr.Job(source, tmp_path / "o.mp4", Fraction(2), engine="rtx", overwrite=True)
+        report = rtsr.run(job, tell=told.append)
+        assert len(report.notes) == (start == 1)
+        if start == 0:
+            (path,) = cache.glob("*.plan")
+            header, _ = read_plan(path)
+            write_plan(path, header.name, header.facts, header.tensors, 1, b"of another build")
+    assert len(here.built) == 2 and len(told) == 3
+    assert "cannot be loaded: Serialization assertion" in told[1] and told[1].endswith(": it is built again")
+    assert told[2].startswith("building an engine of")
+    here.driver.check_clean()
 
 
 @pytest.mark.parametrize(
