@@ -42,7 +42,7 @@ from rtsr.resources import Network, find_network
 from rtsr.sink.encoding import Encoding
 from rtsr.upscaler import Upscaler, target_size
 
-JOBS = ((1280, 720, Fraction(3, 2)), (1920, 1080, Fraction(2)))
+JOBS = ((1280, 720, Fraction(3, 2)), (1920, 1080, Fraction(2)), (720, 480, Fraction(2)))
 MODELS = ("quicksrnet-small", "quicksrnet-medium")
 COLOUR = Colour("bt709")
 PLANES = ("y", "u", "v"), ("y_up", "u_up", "v_up")

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from rtsr.errors import EngineError, MissingDependency
 from rtsr.nvidia.cuda import CudaDriver, Device, Driver
+from rtsr.nvidia.presence import driver_release
 from rtsr.nvidia.recipe import Target
 
 OLDEST = (7, 5)
@@ -29,8 +30,8 @@ def gpu(driver: Driver, index: int, library: str, capabilities: Collection[str] 
 
 def target_of(device: Device, driver: Driver) -> Target:
     """What an engine for `device` is built for; `driver` is the one that found it."""
-    capability, version = (".".join(map(str, numbers)) for numbers in (device.capability, driver.versions().driver))
-    return Target(capability, device.name, version)
+    capability, cuda = (".".join(map(str, numbers)) for numbers in (device.capability, driver.versions().driver))
+    return Target(capability, device.name, " ".join(filter(None, (cuda, driver_release()))))
 
 
 def targets(driver: Driver | None = None) -> tuple[Target, ...]:

@@ -59,7 +59,7 @@ class Target:
     gpu: str = ""
     """Its name; may be empty for TensorRT-RTX, whose plans suit all GPUs of a capability."""
     driver: str = ""
-    """The driver's version; as `gpu`."""
+    """The driver's version, "13.0 580.95.05" (the CUDA that it knows, and its own); as `gpu`."""
 
     def __post_init__(self) -> None:
         major, _, minor = self.capability.partition(".")
