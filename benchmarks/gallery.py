@@ -1,7 +1,7 @@
 """The pictures of docs/gallery.md: text, HUD, foliage, a face, thin lines and a game, at x1.5 and x2.
 
     python -m benchmarks.gallery DATA
-    python -m benchmarks.gallery DATA --only text --folder /tmp/look
+    python -m benchmarks.gallery DATA --only text --folder look
 
 DATA has `clips`, `train_photo` and `train_game`, whose manifests say where pictures come from. Each sheet has the input
 with its pixels repeated, bicubic, FSR 1.0, the small network for photographs, the small one for captures, and the truth

@@ -32,7 +32,7 @@ from rtsr.source.live import LiveSource, PlayedSource, address, is_live
 from rtsr.source.nvdec import NvdecSource
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
-from rtsr.still import is_picture, upscale_still
+from rtsr.still import is_still, upscale_still
 from rtsr.upscaler import UnderWay, Upscaler
 
 DEPTH = 6
@@ -54,7 +54,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
     So is what was made of a live input before an error. Raises SourceError, SinkError, EngineError, CardError and
     UsageError.
     """
-    if address(job.source) is None and is_picture(Path(job.source)):
+    if is_still(job.source):
         return upscale_still(job, tell)
     began, cpu_began = time.perf_counter(), time.process_time()
     _check_source(job)

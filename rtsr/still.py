@@ -49,9 +49,10 @@ class Still:
     """What was left out, or is not as it was."""
 
 
-def is_picture(path: Path) -> bool:
-    """Whether `path` is a picture by its content; GIF and APNG are where there is but one in them."""
-    if not path.is_file():  # Pipes and devices would lose what is read here.
+def is_still(source: str | Path) -> bool:
+    """Whether `source` is a picture's file by its content; GIF and APNG are where there is but one in them."""
+    path = Path(source)
+    if address(source) is not None or not path.is_file():  # Pipes and devices would lose what is read here.
         return False
     try:
         with av.open(str(path.absolute())) as container:

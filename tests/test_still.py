@@ -10,7 +10,7 @@ from PIL import Image, ImageCms, ImageOps
 
 import rtsr
 from rtsr.errors import RtsrError, SourceError, UsageError
-from rtsr.still import is_picture, read_still
+from rtsr.still import is_still, read_still
 from tests.media import make_video
 
 COLOURS = cv2.resize(np.random.default_rng(5).integers(40, 216, (7, 9, 3), np.uint8), (40, 30)).astype(np.uint8)
@@ -143,15 +143,15 @@ def test_what_is_a_picture(tmp_path: Path) -> None:
     image, other = Image.fromarray(COLOURS), Image.fromarray(COLOURS[::-1])
     for name, is_one in {"a.png": True, "a.jpg": True, "a.webp": True, "one.gif": True}.items():
         image.save(tmp_path / name)
-        assert is_picture(tmp_path / name) == is_one, name
+        assert is_still(tmp_path / name) == is_one, name
     for name in ("two.gif", "moving.png"):
         image.save(tmp_path / name, save_all=True, append_images=[other])
-        assert not is_picture(tmp_path / name)
+        assert not is_still(tmp_path / name)
         assert upscaled(tmp_path / name, engine="bicubic").output == str(tmp_path / f"{name[:-4]}_1.5x.mp4")
     (tmp_path / "a.png").rename(tmp_path / "a.mp4")
     make_video(tmp_path / "v.mp4", frames=1, audio=False).rename(tmp_path / "v.png")
-    assert is_picture(tmp_path / "a.mp4")
-    assert not any(is_picture(tmp_path / name) for name in ("v.png", "none.png", "."))
+    assert is_still(tmp_path / "a.mp4")
+    assert not any(is_still(tmp_path / name) for name in ("v.png", "none.png", "."))
 
 
 @pytest.mark.parametrize("name", ["two.webp", "two.tiff"])

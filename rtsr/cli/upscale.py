@@ -21,8 +21,7 @@ from rtsr.preset import Preset, read_preset
 from rtsr.report import Progress, Report
 from rtsr.resources import preset_path
 from rtsr.sink.names import check_folder, spare_name
-from rtsr.source.live import address
-from rtsr.still import is_picture
+from rtsr.still import is_still
 
 EXAMPLES = """Upscale a video; its sound, timing, rotation and colour tags stay as they are. Or upscale a picture.
 
@@ -103,7 +102,7 @@ def upscale(
         threads=threads,
         overwrite=overwrite,
     )
-    picture, notes = address(source) is None and is_picture(Path(source)), []
+    picture, notes = is_still(source), []
     if picture:
         o.check_for_picture(wish)
         chosen, notes = o.for_picture(chosen)
