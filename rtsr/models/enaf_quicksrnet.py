@@ -37,15 +37,16 @@ class EnafQuickSRNet(MultiExit):
         plain = QuickSRNet(scale, channels, blocks=taps[-1])
         self.scale, self.taps, self.exits = plain.scale, taps, len(taps)
         self.conv_first, self.conv_mid, self.conv_last = plain.conv_first, plain.conv_mid, plain.conv_last
+        self.activation = plain.activation
         self.predictors = nn.ModuleList(last_convolution(self.scale, channels) for _ in taps[:-1])
         self.estimator = Estimator(self.exits + 1, JUDGING)
 
     def stage(self, k: int, *features: Tensor) -> tuple[Tensor, ...]:
         (x,) = features
         if k == 1:
-            x = self.conv_first(x).clamp(0, 1)
+            x = self.activation(self.conv_first(x))
         for conv in self.conv_mid[self.taps[k - 2] if k > 1 else 0 : self.taps[k - 1]]:
-            x = conv(x).clamp(0, 1)
+            x = self.activation(conv(x))
         return (x,)
 
     def head(self, k: int, *features: Tensor) -> Tensor:

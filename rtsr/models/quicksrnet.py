@@ -15,6 +15,21 @@ from rtsr.errors import UsageError
 THREE_HALVES = Fraction(3, 2)
 
 
+class ReLU1(nn.Module):
+    """The identity between 0 and 1, flat beyond: a channel that lies beyond for every picture learns nothing more.
+
+    While training it may `leak`: beyond it then rises with this slope, so that such channels find their way back.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leak = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        clipped = x.clamp(0, 1)
+        return torch.lerp(clipped, x, self.leak) if self.leak else clipped
+
+
 class QuickSRNet(nn.Module):
     """Upscales RGB in [0, 1], shape (N, 3, H, W), by `scale`, to RGB in [0, 1].
 
@@ -32,13 +47,14 @@ class QuickSRNet(nn.Module):
         self.conv_first = nn.Conv2d(3, channels, 3, padding=1)
         self.conv_mid = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(blocks))
         self.conv_last = last_convolution(self.scale, channels)
+        self.activation = ReLU1()
         self._start_as_nearest()
 
     def features(self, image: Tensor) -> Tensor:
         """What the last convolution sees: (N, channels, H, W) in [0, 1]."""
-        x = self.conv_first(image).clamp(0, 1)
+        x = self.activation(self.conv_first(image))
         for conv in self.conv_mid:
-            x = conv(x).clamp(0, 1)
+            x = self.activation(conv(x))
         return x
 
     def head(self, features: Tensor) -> Tensor:

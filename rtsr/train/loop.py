@@ -44,6 +44,7 @@ def train(
     watch, name = Stopwatch(state.step), hardware.describe()
     for step in range(state.step, recipe.steps):
         state.set_pace(recipe.pace(step))
+        state.set_leak(recipe.slope(step))
         batch = watch.waiting_for(lambda step=step: load(crops, step, hardware.device))
         seed_chance(recipe.seed, step)
         with hardware.autocast():

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rtsr.errors import TrainError
 from rtsr.models.multi_exit import ESTIMATED_PATCH, MultiExit
+from rtsr.models.quicksrnet import ReLU1
 from rtsr.models.smsr import SMSR
 from rtsr.train.losses import RandomFeatures, bicubic, contrast, decibels, fidelity
 from rtsr.train.recipe import Recipe
@@ -154,6 +155,8 @@ def objective_of(recipe: Recipe, model: nn.Module) -> Objective:
     kind, needed = NEEDS.get(recipe.objective, (nn.Module, ""))
     if not isinstance(model, kind):
         raise TrainError(f"the objective {recipe.objective} needs a network with {needed}; {recipe.arch} does not")
+    if recipe.leak and not any(isinstance(module, ReLU1) for module in model.modules()):
+        raise TrainError(f"{recipe.arch} has no clipped activations that could leak; leave out leak")
     if recipe.objective == "estimator" and recipe.patch != ESTIMATED_PATCH:
         raise TrainError(f"the estimator judges patches of {ESTIMATED_PATCH} pixels: set patch = {ESTIMATED_PATCH}")
     return OBJECTIVES[recipe.objective](recipe)
