@@ -45,7 +45,7 @@ def whole(engine: StagedEngine, frame: Frame) -> tuple[np.ndarray, ...]:
 def test_regions_equal_the_whole_frame(engine: StagedEngine, size: tuple[int, int]) -> None:
     frame = picture(*size)
     # Refined for a time that is just enough, in regions of at most a third of it, on a clock that stands still.
-    rates = {f"{part} {k}": Rate(0, 1) for part in ("stage", "head") for k in (1, 2, 3)}
+    rates = {f"exit {k}": Rate(0, k) for k in (1, 2, 3)}
     refiner = Refiner(engine, lambda: 0, CostModel(rates, deviation=0))
     planes, spent = refiner.within(frame, 4.0 * 3 * (size[0] + 1) * (size[1] + 1))
     assert spent.tiles[-1] == spent.tiles.sum() and not spent.short

@@ -227,7 +227,7 @@ class NvidiaStagedEngine(NvidiaEngine):
 
     What goes from a stage to the next, or to a head, stays on the GPU as `DeviceArray`s, which are given back when
     nobody holds them. Stages and heads return when they are done, so that their time can be taken. Where the GPU's
-    memory is too little for one, they raise `rtsr.errors.OutOfMemory`, and `rtsr.pacing.anytime` takes smaller regions.
+    memory is too little for one, they raise `rtsr.errors.OutOfMemory`; `exit` then takes tiles, as `infer` does.
     """
 
     def __init__(
@@ -244,7 +244,6 @@ class NvidiaStagedEngine(NvidiaEngine):
         super().__init__(card, gpu, plans, runtime, lanes, note)
         self._parts: dict[str, Part] = {}
         self._bench: Bench | None = None
-        self._short = False
 
     def close(self) -> None:
         """As `NvidiaEngine.close`; features that somebody still holds are gone, too."""
@@ -281,13 +280,7 @@ class NvidiaStagedEngine(NvidiaEngine):
         return np.concatenate([self._desk().download(self._run("estimator", (part,))[0]) for part in parts])
 
     def _run(self, name: str, features: Features) -> tuple[DeviceArray, ...]:
-        try:
-            return self._desk().run(self._loaded_part(name), self._resident(features))
-        except OutOfGpuMemory as full:
-            if not self._short:
-                self._short = True
-                self._note(f"{self.card.name}: GPU memory is short ({full.figures}), so regions are refined in parts")
-            raise
+        return self._desk().run(self._loaded_part(name), self._resident(features))
 
     def _resident(self, features: Features) -> tuple[DeviceArray, ...]:
         """`features` on the GPU, where all but the picture are."""

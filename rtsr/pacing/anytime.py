@@ -1,48 +1,36 @@
 """A frame, as good as its time allows: interpolated first, then refined region by region, best bargains first.
 
-Nothing here waits or owns a clock: the clock is handed in, and read before every stage of every region.
+Nothing here waits or owns a clock: the clock is handed in, and read before every region.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import lcm
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.card import Card
-from rtsr.errors import OutOfMemory
-from rtsr.pacing.allocation import allocate
-from rtsr.pacing.budget import exit_costs
 from rtsr.pacing.deadline import CostModel
 from rtsr.pacing.judge import by_estimator, by_likeness
-from rtsr.regions import Grid, Rect, Region, join, window
+from rtsr.pacing.plan import SIDE, Planner
+from rtsr.regions import Grid, Rect, Region, join
 from rtsr.surface import Captured, Sized, Surface, Upscaled
 
-SIDE = 64
-"""Input pixels along a tile: smaller ones are mostly halo, larger ones cannot follow what is in the picture."""
-MARGIN = 2
-"""More halo than the network needs, in input pixels: reducing chroma looks one output pixel further."""
 SLICE = 3
 """A region takes no more than this part of a frame's time, so that the clock is read often enough."""
-ROUNDS = 4
-"""Times that a plan is made anew because its regions, with their halos, would cost more than it counted with."""
 
 Array = NDArray[np.float32]
-Price = Callable[[int, int], float]
-"""What an exit costs over so many input pixels, in any unit."""
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
-class StagedEngine(Protocol):
-    """What `Refiner` needs of an engine with several exits; see `rtsr.engine.stages`."""
+class ExitsEngine(Protocol):
+    """What `Refiner` needs of an engine with several exits; see `rtsr.engine.base.MultiExitEngine`."""
 
     card: Card
 
-    def stage(self, k: int, features: tuple[Any, ...]) -> tuple[Any, ...]: ...
-    def head(self, k: int, features: tuple[Any, ...]) -> Array: ...
+    def exit(self, k: int, tiles: Array) -> Array: ...
     def estimate(self, patches: Array) -> Array: ...
 
 
@@ -92,7 +80,7 @@ class Refiner:
 
     def __init__(
         self,
-        engine: StagedEngine,
+        engine: ExitsEngine,
         clock: Callable[[], float],
         costs: CostModel,
         reuse: bool = True,
@@ -104,11 +92,8 @@ class Refiner:
         self.costs = costs
         self.reuse = reuse
         self.surface: Surface = Captured() if surface is None else surface
-        self._macs = exit_costs(self.card)
-        self._halos = [0, *(2 * -(-(exit.radius + MARGIN) // 2) for exit in self.card.exits)]
+        self._planner = Planner(self.card)
         self._last: _State | None = None
-        self._room = float("inf")
-        """Pixels of a window for which the engine has memory, as far as is known."""
 
     def within(self, frame: Sized, due_ns: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame`, as good as can be had until `due_ns`."""
@@ -116,18 +101,30 @@ class Refiner:
         reached = np.zeros_like(state.exits) if self._last is None else np.where(state.fresh, 0, self._last.exits)
         due_ns -= self.costs.reserve_ns
         left = due_ns - self.clock()
-        wanted = self._plan(state, self._exit_ns, left, reached)
-        planes, spent = self._finish(state, wanted, due_ns, left / SLICE)
-        if state.fresh.any() and not spent.macs:
+        most = left / SLICE
+        wanted = self._planner.plan(state.errors, state.grid, self._exit_ns, left, reached, most)
+        kept = self._take_over(state, wanted)
+        self._refine(state, wanted, due_ns, most)
+        while due_ns - self.clock() > self.least_ns() and (state.exits < state.errors.shape[2] - 1).any():
+            # Less was needed than expected, or halos left room for something small.
+            left = due_ns - self.clock()
+            more = self._planner.plan(state.errors, state.grid, self._exit_ns, left, state.exits, most)
+            if not self._refine(state, more, due_ns, most):
+                break
+        kept &= state.exits == wanted
+        state.spent.short = int((state.exits < wanted).sum())
+        if state.fresh.any() and not state.spent.macs:
             self.costs.relax()
-        return planes, spent
+        return self._finish(state, kept)
 
     def share(self, frame: Sized, quality: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame` for the share `quality`, 0 to 1, of the compute of its last exit."""
         state = self._begin(frame)
         budget = quality * state.spent.full_macs * (1 + 1e-9)
-        wanted = self._plan(state, lambda k, pixels: self._macs[k] * pixels, budget)
-        return self._finish(state, wanted)
+        wanted = self._planner.plan(state.errors, state.grid, self._planner.compute, budget)
+        kept = self._take_over(state, wanted)
+        self._refine(state, wanted)
+        return self._finish(state, kept)
 
     def forget(self) -> None:
         """Take nothing over from the last frame."""
@@ -141,72 +138,17 @@ class Refiner:
         grid = Grid(width, height, SIDE)
         fresh, last = self._changed(frame, grid), self._last
         large = last.large if last is not None and not fresh.any() else self.surface.enlarge(frame, self.card.scale)
-        errors = last.errors if last is not None and not fresh.any() else np.empty((*fresh.shape, len(self._macs)))
-        spent = Spent(np.zeros(len(self._macs), np.intp), full_macs=grid.width * grid.height * float(self._macs[-1]))
+        exits = len(self._planner.macs)
+        errors = last.errors if last is not None and not fresh.any() else np.empty((*fresh.shape, exits))
+        spent = Spent(np.zeros(exits, np.intp), full_macs=self._planner.compute(exits - 1, width * height))
         state = _State(frame, grid, fresh, large, np.zeros(fresh.shape, np.intp), errors, spent)
         if fresh.any():
             state.errors = self._judge(state)
         spent.begin_ns = self.clock() - began
         return state
 
-    def _changed(self, frame: Sized, grid: Grid) -> NDArray[np.bool_]:
-        last = self._last
-        if not self.reuse or last is None or last.grid != grid:
-            self._last = None
-            return np.ones((grid.rows, grid.columns), bool)
-        return self.surface.changed(last.frame, frame, grid, max(self._halos))
-
-    def _judge(self, state: _State) -> NDArray[np.floating]:
-        if self.card.exits[-1].gain or self.card.estimator is None:
-            return by_likeness(self.surface.luma(state.frame), state.grid, self.card)
-        rgb, luma = self._colours(state)[0], self.surface.luma(state.frame)
-        return by_estimator(rgb, luma, state.grid, self.card.estimator, self.engine.estimate)
-
-    def _plan(
-        self, state: _State, price: Price, budget: float, reached: NDArray[np.intp] | None = None
-    ) -> NDArray[np.intp]:
-        """The exit wanted for every tile, (rows, columns), such that all regions with their halos fit the budget."""
-        errors = state.errors.reshape(-1, len(self._macs))
-        areas = state.grid.areas().reshape(-1, 1)
-        gains = (errors[:, :1] - errors) * areas
-        prices = np.array([price(k, SIDE**2) / SIDE**2 for k in range(len(self._macs))]) * areas
-        start = None if reached is None else reached.ravel()
-        whole = price(len(self._macs) - 1, state.grid.width * state.grid.height)
-        overhead, wanted = 1.0, np.zeros_like(state.exits)
-        for _ in range(ROUNDS):
-            wanted = allocate(gains, prices * overhead, budget, start).exits.reshape(state.exits.shape)
-            todo = wanted if reached is None else np.where(wanted > reached, wanted, 0)
-            cost = sum(price(k, self._window(state.grid, region, k).area) for region, k in _regions(todo))
-            if cost <= budget:
-                break
-            if whole <= min(budget, cost):
-                return np.full_like(wanted, len(self._macs) - 1)  # In one piece there are no halos.
-            overhead *= min(max(cost / budget, 1.03), 2.0) if budget > 0 else 2.0
-        return wanted
-
-    def _finish(
-        self, state: _State, wanted: NDArray[np.intp], due_ns: float = float("inf"), most_ns: float = float("inf")
-    ) -> tuple[Upscaled, Spent]:
-        """Take over what need not be done again, refine the rest in regions of at most `most_ns`, and remember."""
-        kept = self._take_over(state, wanted)
-        regions = _regions(np.where(kept, 0, wanted))
-        # The last is next: best bargains first, and a region that is too long for the time in two halves.
-        regions.sort(key=lambda job: self._worth(state, *job))
-        while regions:
-            region, k = regions.pop()
-            area = self._window(state.grid, region, k).area
-            ns = self._exit_ns(k, area) if due_ns < float("inf") else 0.0
-            divisible = region.rows * region.columns > 1
-            if divisible and (ns > min(most_ns, due_ns - self.clock()) or area >= self._room):
-                regions += [(half, k) for half in reversed(region.halves())]
-                continue
-            try:
-                self._refine(state, region, k, due_ns)
-            except OutOfMemory:
-                if not divisible:
-                    raise
-                self._room = area
-                regions.append((region, k))
+    def _finish(self, state: _State, kept: NDArray[np.bool_]) -> tuple[Upscaled, Spent]:
+        """Sum up, and remember the frame; `kept` are the tiles that were taken over."""
         spent = state.spent
         spent.reused = int(kept.sum())
         spent.tiles += np.bincount(state.exits.ravel(), minlength=len(spent.tiles))
@@ -214,6 +156,19 @@ class Refiner:
         state.rgb = None
         self._last = state
         return state.large, spent
+
+    def _changed(self, frame: Sized, grid: Grid) -> NDArray[np.bool_]:
+        last = self._last
+        if not self.reuse or last is None or last.grid != grid:
+            self._last = None
+            return np.ones((grid.rows, grid.columns), bool)
+        return self.surface.changed(last.frame, frame, grid, max(self._planner.halos))
+
+    def _judge(self, state: _State) -> NDArray[np.floating]:
+        if self.card.exits[-1].gain or self.card.estimator is None:
+            return by_likeness(self.surface.luma(state.frame), state.grid, self.card)
+        rgb, luma = self._colours(state)[0], self.surface.luma(state.frame)
+        return by_estimator(rgb, luma, state.grid, self.card.estimator, self.engine.estimate)
 
     def _take_over(self, state: _State, wanted: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Start from the last output where the input is the same; returns the tiles that need no more than that."""
@@ -224,7 +179,7 @@ class Refiner:
         kept = usable & (wanted == last.exits)
         state.exits[usable] = last.exits[usable]
         if usable.all():
-            state.large = last.large if kept.all() else tuple(plane.copy() for plane in last.large)
+            state.large = last.large  # Copied before it is written to, see `_run`.
             return kept
         if state.large is last.large:
             state.large = self.surface.enlarge(state.frame, self.card.scale)
@@ -232,54 +187,61 @@ class Refiner:
             self.surface.copy(state.grid.rect_of(region), self.card.scale, last.large, state.large)
         return kept
 
+    def _refine(
+        self, state: _State, wanted: NDArray[np.intp], due_ns: float = float("inf"), most_ns: float = float("inf")
+    ) -> bool:
+        """Take tiles to the exits `wanted`, or as far as there is time, in regions of at most `most_ns`.
+
+        Tiles that are there already stay. Returns whether any went further.
+        """
+        before, todo = state.spent.macs, np.where(wanted > state.exits, wanted, 0)
+        regions = self._planner.pieces(state.grid, todo, self._exit_ns, most_ns)
+        # The last is next: best bargains first, and a region that is too long for the time in two halves.
+        regions.sort(key=lambda job: self._worth(state, *job))
+        while regions:
+            region, k = regions.pop()
+            ns = self._exit_ns(k, self._planner.window(state.grid, region, k).area)
+            if region.rows * region.columns > 1 and ns > due_ns - self.clock():
+                regions += [(half, k) for half in reversed(region.halves())]
+            else:
+                self._refine_region(state, region, k, due_ns)
+        return state.spent.macs > before
+
     def _worth(self, state: _State, region: Region, k: int) -> float:
         """Error that taking `region` to exit `k` removes, for each pixel and cost."""
-        errors = state.errors[region.tiles].reshape(-1, len(self._macs))
-        return float((errors[:, 0] - errors[:, k]).mean() / self._macs[k])
+        errors = state.errors[region.tiles].reshape(-1, len(self._planner.macs))
+        return float((errors[:, 0] - errors[:, k]).mean() / self._planner.macs[k])
 
-    def _refine(self, state: _State, region: Region, target: int, due_ns: float) -> None:
-        """Take `region` to the exit `target`, or as far as there is time."""
-        rect, seen = state.grid.rect_of(region), self._window(state.grid, region, target)
-        if not self._in_time(1, seen.area, due_ns):
-            state.spent.short += region.rows * region.columns
-            return
+    def _refine_region(self, state: _State, region: Region, k: int, due_ns: float) -> None:
+        """Take `region` to exit `k`, or to the furthest before it that there is time for."""
+        reached = int(state.exits[region.tiles].max())
+        while k > reached and not self._in_time(k, self._planner.window(state.grid, region, k).area, due_ns):
+            k -= 1
+        if k > reached:
+            rect, seen = state.grid.rect_of(region), self._planner.window(state.grid, region, k)
+            self._timed(f"exit {k}", seen.area, self._run, state, k, rect, seen)
+            state.exits[region.tiles] = k
+            state.spent.macs += self._planner.compute(k, seen.area)
+
+    def _run(self, state: _State, k: int, rect: Rect, seen: Rect) -> None:
+        """Make `rect` what exit `k` makes of the window `seen` around it."""
+        if self._last is not None and state.large is self._last.large:
+            state.large = tuple(plane.copy() for plane in state.large)
         rows, columns = seen.pixels
-        features: tuple[Any, ...] = (np.ascontiguousarray(self._colours(state)[:, :, rows, columns]),)
-        reached = 0
-        while reached < target and self._in_time(reached + 1, seen.area, due_ns):
-            reached += 1
-            features = self._timed(f"stage {reached}", seen.area, self.engine.stage, reached, features)
-            state.spent.macs += self.card.exits[reached - 1].stage_macs * seen.area
-        if reached:
-            self._timed(f"head {reached}", seen.area, self._put, state, reached, features, rect, seen)
-            state.exits[region.tiles] = reached
-            state.spent.macs += self.card.exits[reached - 1].head_macs * seen.area
-        if reached < target:
-            state.spent.short += region.rows * region.columns
-
-    def _put(self, state: _State, k: int, features: tuple[Array, ...], rect: Rect, seen: Rect) -> None:
-        upscaled = self.engine.head(k, features)[0]
+        upscaled = self.engine.exit(k, np.ascontiguousarray(self._colours(state)[:, :, rows, columns]))[0]
         self.surface.paste(rect, seen, upscaled, self.card.scale, state.frame, state.large)
 
     def _in_time(self, k: int, pixels: int, due_ns: float) -> bool:
-        """Whether stage and head `k` would be done by `due_ns`."""
-        if due_ns == float("inf"):
-            return True
-        needed = self.costs.cautious_ns(f"stage {k}", pixels) + self.costs.cautious_ns(f"head {k}", pixels)
-        return self.clock() + needed <= due_ns
+        """Whether exit `k` over `pixels` would be done by `due_ns`."""
+        return due_ns == float("inf") or self.clock() + self.costs.cautious_ns(f"exit {k}", pixels) <= due_ns
 
     def least_ns(self) -> float:
         """Expected time of the smallest refinement: one tile with its halo to the first exit."""
-        return self._exit_ns(1, (SIDE + 2 * self._halos[1]) ** 2)
+        return self._exit_ns(1, (SIDE + 2 * self._planner.halos[1]) ** 2)
 
     def _exit_ns(self, k: int, pixels: int) -> float:
-        """Expected time of a window of `pixels` to exit `k`."""
-        stages = sum(self.costs.expected_ns(f"stage {i}", pixels) for i in range(1, k + 1))
-        return stages + self.costs.expected_ns(f"head {k}", pixels) if k else 0.0
-
-    def _window(self, grid: Grid, region: Region, k: int) -> Rect:
-        """What the network must see of a frame to take `region` to exit `k`."""
-        return window(grid.rect_of(region), self._halos[k], grid, lcm(self.card.size_multiple, self.card.alignment))
+        """Expected time of exit `k` over a window of `pixels`; 0 where no time is kept."""
+        return self.costs.expected_ns(f"exit {k}", pixels) if k and self.costs.rates else 0.0
 
     def _timed(self, name: str, pixels: int, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         began = self.clock()
@@ -294,11 +256,6 @@ class Refiner:
             rgb, multiple = self.surface.rgb(state.frame), self.card.size_multiple
             state.rgb = np.pad(rgb, ((0, 0), (0, 0), *((0, -side % multiple) for side in rgb.shape[2:])), mode="edge")
         return state.rgb
-
-
-def _regions(wanted: NDArray[np.intp]) -> list[tuple[Region, int]]:
-    """Rectangles of tiles that want the same exit, and that exit; tiles that want exit 0 are in none."""
-    return [(region, k) for k in range(1, int(wanted.max(initial=0)) + 1) for region in join(wanted == k, wanted.size)]
 
 
 def _expected_psnr(state: _State) -> float:

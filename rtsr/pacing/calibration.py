@@ -1,4 +1,4 @@
-"""What the stages of an engine cost on this machine, measured in well under a second."""
+"""What the exits of an engine cost on this machine, measured in well under a second."""
 
 from collections.abc import Callable
 from time import perf_counter_ns
@@ -10,7 +10,7 @@ from rtsr import canvas
 from rtsr.cubic import Planes, enlarge
 from rtsr.engine.base import Engine
 from rtsr.frame import Colour
-from rtsr.pacing.anytime import StagedEngine
+from rtsr.pacing.anytime import ExitsEngine
 from rtsr.pacing.deadline import CostModel, Rate, fit_rate
 from rtsr.regions import Rect
 
@@ -20,24 +20,21 @@ ROUNDS = 3
 
 Result = TypeVar("Result")
 Timings = dict[str, list[tuple[int, float]]]
-"""Pixels and nanoseconds by stage."""
+"""Pixels and nanoseconds by what was timed."""
 
 
-def calibrate_stages(engine: StagedEngine) -> CostModel:
-    """Cost of every "stage K" and "head K", the latter with putting its result into 8-bit planes."""
+def calibrate_exits(engine: ExitsEngine) -> CostModel:
+    """Cost of "exit K" for every exit, with putting what it makes into 8-bit planes."""
     taken: Timings = {}
     for side in SIDES:
         image, rect, large = _noise(side), Rect(0, 0, side, side), _planes(side, engine)
         for turn in range(ROUNDS + 1):
-            features: tuple = (image,)
             for k in range(1, len(engine.card.exits) + 1):
-                features, stage_ns = _timed(lambda k=k, features=features: engine.stage(k, features))
-                upscaled, head_ns = _timed(lambda k=k, features=features: engine.head(k, features)[0])
+                upscaled, exit_ns = _timed(lambda k=k, image=image: engine.exit(k, image)[0])
                 paste = (rect, rect, upscaled, engine.card.scale, Colour("bt709"), large)
                 _, paste_ns = _timed(lambda paste=paste: canvas.paste(*paste))
                 if turn:  # The first run of a size takes memory that later ones find.
-                    taken.setdefault(f"stage {k}", []).append((side**2, stage_ns))
-                    taken.setdefault(f"head {k}", []).append((side**2, head_ns + paste_ns))
+                    taken.setdefault(f"exit {k}", []).append((side**2, exit_ns + paste_ns))
     return CostModel(_rates(taken))
 
 
@@ -54,14 +51,14 @@ def calibrate_whole(engines: list[Engine]) -> CostModel:
 
 
 def _rates(taken: Timings) -> dict[str, Rate]:
-    return {stage: fit_rate(*zip(*figures, strict=True)) for stage, figures in taken.items()}
+    return {name: fit_rate(*zip(*figures, strict=True)) for name, figures in taken.items()}
 
 
 def _noise(side: int) -> np.ndarray:
     return np.random.default_rng(side).random((1, 3, side, side), np.float32)
 
 
-def _planes(side: int, engine: StagedEngine) -> Planes:
+def _planes(side: int, engine: ExitsEngine) -> Planes:
     grey = np.zeros((side, side), np.uint8)
     return enlarge((grey, grey[::2, ::2], grey[::2, ::2]), engine.card.scale, True)
 

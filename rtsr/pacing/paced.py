@@ -17,7 +17,7 @@ from rtsr.engine.choice import Means, Tell, runtime_of
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
 from rtsr.pacing.anytime import Refiner, Spent
-from rtsr.pacing.calibration import calibrate_stages, calibrate_whole
+from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
 from rtsr.pacing.deadline import CostModel, Ladder, Least
 from rtsr.resources import Network, find_reaching_network, networks
 from rtsr.scale import as_scale
@@ -170,7 +170,7 @@ class _Tiles:
         self.engine = engine
         self.scale, self.quality = network.card.scale, pace.quality
         # Time is kept only where it counts.
-        costs = CostModel({}) if pace.deadline is None else calibrate_stages(self.engine)
+        costs = CostModel({}) if pace.deadline is None else calibrate_exits(self.engine)
         self.refiner = Refiner(self.engine, clock, costs, reuse)
         self.fitting = Least()
 

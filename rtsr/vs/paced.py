@@ -14,8 +14,8 @@ from rtsr.cubic import enlarge
 from rtsr.engine.choice import Means
 from rtsr.errors import RtsrError
 from rtsr.frame import YUV420P8
-from rtsr.pacing.anytime import Refiner, StagedEngine
-from rtsr.pacing.calibration import calibrate_stages, calibrate_whole
+from rtsr.pacing.anytime import ExitsEngine, Refiner
+from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
 from rtsr.pacing.deadline import CostModel, Ladder, Rate
 from rtsr.pacing.paced import Pace
 from rtsr.regions import Grid, Rect, changed
@@ -99,9 +99,9 @@ class Method(Protocol):
 class Tiles:
     """A network with several exits that runs by `means`, refined tile by tile."""
 
-    def __init__(self, engine: StagedEngine, pace: Pace, means: Means, reuse: bool, clock: Callable[[], float]) -> None:
+    def __init__(self, engine: ExitsEngine, pace: Pace, means: Means, reuse: bool, clock: Callable[[], float]) -> None:
         timed = pace.deadline is not None
-        costs = _costs([engine.card], means, lambda: calibrate_stages(engine)) if timed else CostModel({})
+        costs = _costs([engine.card], means, lambda: calibrate_exits(engine)) if timed else CostModel({})
         self.refiner = Refiner(engine, clock, costs, reuse, Pictures())
         self.quality = pace.quality
         self._next = 0

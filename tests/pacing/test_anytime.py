@@ -14,12 +14,7 @@ from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.deadline import TOLERANCE_NS, CostModel, Rate
 
 MS = 1e6
-RATES = {
-    "stage 1": Rate(0.1 * MS, 60),
-    "stage 2": Rate(0.1 * MS, 40),
-    "stage 3": Rate(0.1 * MS, 80),
-    **{f"head {k}": Rate(0.1 * MS, 20) for k in (1, 2, 3)},
-}
+RATES = {"exit 1": Rate(0.1 * MS, 80), "exit 2": Rate(0.2 * MS, 120), "exit 3": Rate(0.3 * MS, 200)}
 """Nanoseconds: the whole of a 320x192 frame takes 12 ms at the last exit."""
 WIDTH, HEIGHT = 320, 192
 
@@ -32,13 +27,9 @@ class Scripted(FakeStagedEngine):
         self.slowness = slowness
         self.now = 0.0
 
-    def stage(self, k, features):
-        self._take(f"stage {k}", features[0])
-        return super().stage(k, features)
-
-    def head(self, k, features):
-        self._take(f"head {k}", features[0])
-        return super().head(k, features)
+    def exit(self, k, tiles):
+        self._take(f"exit {k}", tiles)
+        return super().exit(k, tiles)
 
     def _take(self, name: str, image: np.ndarray) -> None:
         self.now += RATES[name].cost_ns(image.shape[2] * image.shape[3]) * self.slowness(self.now)
@@ -106,7 +97,7 @@ def test_a_stall_costs_the_frame_that_it_hits_and_no_other() -> None:
     def slowness(now: float) -> float:
         if now > 400 * MS and not stalled:
             stalled.append(now)
-            return 500 * MS / RATES["stage 1"].cost_ns(2000)
+            return 500 * MS / RATES["exit 1"].cost_ns(2000)
         return 1.0
 
     refine = refiner(slowness, reuse=False)
@@ -196,6 +187,28 @@ def test_a_paused_picture_gets_better_until_it_is_done_and_then_costs_nothing() 
         macs.append(spent.macs)
     assert all(a <= b for a, b in pairwise(reached)) and reached[-1] > reached[0]
     assert macs[-1] == 0 and (refine.within(picture, refine.engine.now + 4 * MS)[0][0] == planes[0]).all()
+
+
+def test_what_was_handed_out_is_not_written_to_again() -> None:
+    refine = refiner(lambda _: 1.0)
+    picture = frame(8, flat=0)
+    handed_out = []
+    for _ in range(8):
+        planes, _ = refine.within(picture, refine.engine.now + 3 * MS)
+        handed_out.append((planes, [plane.copy() for plane in planes]))
+    assert any((a != b).any() for a, b in zip(handed_out[0][1], handed_out[-1][1], strict=True))
+    for planes, copies in handed_out:
+        assert all((a == b).all() for a, b in zip(planes, copies, strict=True))
+
+
+def test_time_that_was_not_needed_is_used() -> None:
+    """Everything takes half of what was measured at the start: the first plan is done early, and a second one made."""
+    refine = refiner(lambda _: 0.5)
+    _, spent = refine.within(frame(9, flat=0), 5 * MS)
+    cautious = refiner(lambda _: 1.0)
+    _, planned = cautious.within(frame(9, flat=0), 5 * MS)
+    assert refine.engine.now > 0.7 * 5 * MS and not spent.short
+    assert spent.macs > 1.4 * planned.macs and spent.expected_psnr > planned.expected_psnr
 
 
 def test_another_size_or_colour_starts_anew() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from rtsr.card import Estimation, Exit
 from rtsr.engine.fake import FakeStagedEngine
-from rtsr.pacing.anytime import SIDE
 from rtsr.pacing.judge import by_estimator, by_likeness
+from rtsr.pacing.plan import SIDE
 from rtsr.quality.datasets import pictures
 from rtsr.quality.metrics import luma
 from rtsr.regions import Grid

@@ -99,8 +99,8 @@ def test_wishes_that_make_no_sense(tmp_path: Path, wish: dict, says: str) -> Non
 
 
 def test_only_a_deadline_waits_for_measurements(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran, stage = [], StagedEngine.stage
-    monkeypatch.setattr(StagedEngine, "stage", lambda self, k, features: ran.append(k) or stage(self, k, features))
+    ran, run = [], StagedEngine.exit
+    monkeypatch.setattr(StagedEngine, "exit", lambda self, k, tiles: ran.append(k) or run(self, k, tiles))
     with PacedUpscaler(SCALE, Pace(quality=0.6), model=card) as up:
         assert not ran
         with pytest.raises(UsageError, match="belongs to a deadline"):

@@ -1,0 +1,101 @@
+"""Which exit each tile of a frame is to be taken to, so that all of it fits a budget, halos included.
+
+Pure functions of a network's card.
+"""
+
+from collections.abc import Callable
+from math import lcm
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtsr.card import Card
+from rtsr.pacing.allocation import allocate
+from rtsr.pacing.budget import exit_costs
+from rtsr.regions import Grid, Rect, Region, join, window
+
+SIDE = 64
+"""Input pixels along a tile: smaller ones are mostly halo, larger ones cannot follow what is in the picture."""
+MARGIN = 2
+"""More halo than the network needs, in input pixels: reducing chroma looks one output pixel further."""
+ROUNDS = 8
+"""Times that a plan is made anew because its regions, with their halos, would cost more than it counted with."""
+
+Price = Callable[[int, int], float]
+"""What an exit costs over so many input pixels, in any unit."""
+
+
+class Planner:
+    """Plans for frames that the network of `card` upscales."""
+
+    def __init__(self, card: Card) -> None:
+        self.macs = exit_costs(card)
+        """Multiply-adds per input pixel of every exit; exit 0 counts as free."""
+        self.halos = [0, *(2 * -(-(exit.radius + MARGIN) // 2) for exit in card.exits)]
+        """Input pixels around a region that every exit must see."""
+        self._multiple = lcm(card.size_multiple, card.alignment)
+
+    def window(self, grid: Grid, region: Region, k: int) -> Rect:
+        """What the network must see of a frame to take `region` to exit `k`."""
+        return window(grid.rect_of(region), self.halos[k], grid, self._multiple)
+
+    def compute(self, k: int, pixels: int) -> float:
+        """Multiply-adds: a `Price`."""
+        return float(self.macs[k]) * pixels
+
+    def plan(
+        self,
+        errors: NDArray[np.floating],
+        grid: Grid,
+        price: Price,
+        budget: float,
+        reached: NDArray[np.intp] | None = None,
+        most: float = float("inf"),
+    ) -> NDArray[np.intp]:
+        """The exit wanted for every tile, (rows, columns), such that all `pieces` with their halos fit the budget.
+
+        `errors` (rows, columns, exits + 1) are what each exit is expected to leave; tiles that have `reached` an exit
+        already (rows, columns) are not taken to it again.
+        """
+        last = len(self.macs) - 1
+        areas = grid.areas().reshape(-1, 1)
+        gains = (errors[..., :1] - errors).reshape(-1, last + 1) * areas
+        prices = np.array([price(k, SIDE**2) / SIDE**2 for k in range(last + 1)]) * areas
+        start = None if reached is None else reached.ravel()
+        overhead, wanted = 1.0, np.zeros((grid.rows, grid.columns), np.intp)
+        everything = np.full_like(wanted, last)
+        whole = self._cost(grid, everything, price, most)
+        for _ in range(ROUNDS):
+            allocation = allocate(gains, prices * overhead, budget, start)
+            wanted = allocation.exits.reshape(wanted.shape)
+            todo = wanted if reached is None else np.where(wanted > reached, wanted, 0)
+            cost = self._cost(grid, todo, price, most)
+            if cost <= budget:
+                break
+            if whole <= min(budget, cost):
+                return everything  # Large pieces have few halos.
+            halos = cost / allocation.cost if allocation.cost else 2.0
+            overhead *= min(max(halos, 1.03), 2.0)
+        return wanted
+
+    def pieces(
+        self, grid: Grid, wanted: NDArray[np.intp], price: Price, most: float = float("inf")
+    ) -> list[tuple[Region, int]]:
+        """Rectangles of tiles that want the same exit, and it; halved until each, with its halo, costs `most`."""
+        left, found = regions_of(wanted), []
+        while left:
+            region, k = left.pop()
+            if region.rows * region.columns > 1 and price(k, self.window(grid, region, k).area) > most:
+                left += [(half, k) for half in region.halves()]
+            else:
+                found.append((region, k))
+        return found
+
+    def _cost(self, grid: Grid, wanted: NDArray[np.intp], price: Price, most: float) -> float:
+        found = self.pieces(grid, wanted, price, most)
+        return sum(price(k, self.window(grid, region, k).area) for region, k in found)
+
+
+def regions_of(wanted: NDArray[np.intp]) -> list[tuple[Region, int]]:
+    """Rectangles of tiles that want the same exit, and that exit; tiles that want exit 0 are in none."""
+    return [(region, k) for k in range(1, int(wanted.max(initial=0)) + 1) for region in join(wanted == k, wanted.size)]
