@@ -31,7 +31,7 @@ from rtsr.train.state import begin, trained_weights
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 KINDS = (
-    "quicksrnet-small-x2-photo-base",
+    "quicksrnet-small-x2-photo",
     "quicksrnet-large-x2-photo",
     "rlfn-s-x2-photo",
     "rlfn-s-x1.5-photo",
