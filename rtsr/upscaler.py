@@ -1,8 +1,9 @@
 """Upscales pictures and frames with one engine: planes to RGB, pad, run, crop or reduce, back to planes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil
+from math import ceil, lcm
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,8 @@ from rtsr.frame import Frame, GpuFrame
 from rtsr.scale import as_scale
 
 DEFAULT_MODEL = "quicksrnet-small"
+STRIP = 1 << 21
+"""Pixels of a picture that are upscaled at a time: a network's features take a hundred times the room of a picture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,10 +97,8 @@ class Upscaler:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ValueError(f"an image is (H, W, 3) uint8 and not empty, got {image.shape} {image.dtype}")
         width, height = size or (round(image.shape[1] * self.scale), round(image.shape[0] * self.scale))
-        planar = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)[None] / np.float32(255)
-        large = self._upscale(planar)
-        pixels = (large * 255).round().astype(np.uint8).transpose(1, 2, 0)
-        return _fit(pixels, width, height, "rgb24")
+        strips = [self._pixels(image[seen])[kept] for seen, kept in self._strips(*image.shape[:2])]
+        return _fit(strips[0] if len(strips) == 1 else np.concatenate(strips), width, height, "rgb24")
 
     def frame(self, frame: Frame, width: int, height: int) -> Frame:
         """Upscale a video frame to `width` x `height`, both even (see `target_size`)."""
@@ -168,6 +169,29 @@ class Upscaler:
         engine = self.engine
         reaches = engine.card.scale >= self.scale
         return engine if isinstance(engine, PlaneEngine) and reaches else None
+
+    def _strips(self, height: int, width: int) -> Iterator[tuple[slice, slice]]:
+        """Rows of a picture that are upscaled at a time, and which of what becomes of them is kept.
+
+        They overlap by as far as the engine looks, so that all is what it makes of the picture at once.
+        """
+        card = self.engine.card
+        runs = next(n for n in range(1, 9) if card.scale**n >= self.scale)
+        scale, reach = card.scale**runs, card.radius * runs
+        step = lcm(card.size_multiple, card.alignment, scale.denominator)
+        rows = max((STRIP // width - 2 * reach) // step, 1) * step
+        if height * width <= STRIP or reach >= height:
+            rows = height
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            first = max(top - reach, 0) // step * step
+            start = int((top - first) * scale)
+            yield slice(first, min(bottom + reach, height)), slice(start, start + ceil((bottom - top) * scale))
+
+    def _pixels(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """`image`, (H, W, 3), by the engine's scale or a power of it."""
+        planar = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)[None] / np.float32(255)
+        return (self._upscale(planar) * 255).round().astype(np.uint8).transpose(1, 2, 0)
 
     def _upscale(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
         """Planar RGB (1, 3, H, W) to (3, H', W'), by the engine's scale or, where that is too small, a power of it."""

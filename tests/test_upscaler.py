@@ -35,6 +35,22 @@ def test_every_scale_gives_the_size_asked_for_and_the_same_picture(
     assert np.abs((large.astype(int) - wanted)[inner, inner].mean((0, 1))).max() < 2
 
 
+@pytest.mark.parametrize("engine", ["auto", "bicubic", "lanczos", "fsr"])
+@pytest.mark.parametrize("scale", [1.5, 2, 1.75, 3])
+def test_large_pictures_are_upscaled_in_strips_that_nobody_sees(
+    engine: str, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (203, 65, 3), np.uint8)
+    sides = []
+    with Upscaler(scale, engine=engine) as upscale:
+        whole, infer = upscale(image), upscale.engine.infer
+        monkeypatch.setattr("rtsr.upscaler.STRIP", 80 * 65)
+        monkeypatch.setattr(upscale.engine, "infer", lambda tiles: sides.append(tiles.shape[2]) or infer(tiles))
+        strips = upscale(image)
+    assert strips.shape == whole.shape and len(sides) >= 3 and min(sides) < 100
+    assert np.abs(strips.astype(int) - whole).max() <= 1 and (strips == whole).mean() > 0.999
+
+
 @pytest.mark.parametrize("scale", ["1.5", "2"])
 def test_the_default_network_is_for_captures_and_keeps_colours(scale: str) -> None:
     flat = np.empty((40, 60, 3), np.uint8)
