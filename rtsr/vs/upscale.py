@@ -44,6 +44,7 @@ def Upscale(
     reuse: bool = True,
     peek: bool = True,
     provider: str | None = None,
+    precision: str | None = None,
 ) -> vs.VideoNode:
     """`clip` upscaled by `scale`, above 1 and at most 4, in its own format; all props are kept.
 
@@ -66,6 +67,7 @@ def Upscale(
             are asked for in another order, nothing is reused. The result is the same, bit for bit.
         provider: What ONNX Runtime runs on: cpu, cuda, directml, coreml or openvino, some with a device ("cuda:1").
             Default: the best that is usable.
+        precision: What an NVIDIA engine computes in: fp16 (the default), fp32 or int8; an error where none runs.
         peek: Ask for the first frame now, so that a colour matrix that is not known shows at once. Turn it off where
             a host does not allow that (mpv).
 
@@ -77,7 +79,7 @@ def Upscale(
     try:
         check_clip(clip)
         _check_numbers(num_streams, tile)
-        wanted, means = as_scale(scale), Means(engine, provider, threads)
+        wanted, means = as_scale(scale), Means(engine, provider, threads, precision)
         if peek:
             _look_at(clip)
         if deadline is not None or quality is not None:
