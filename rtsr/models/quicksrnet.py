@@ -18,16 +18,21 @@ THREE_HALVES = Fraction(3, 2)
 class ReLU1(nn.Module):
     """The identity between 0 and 1, flat beyond: a channel that lies beyond for every picture learns nothing more.
 
-    While training it may `leak`: beyond it then rises with this slope, so that such channels find their way back.
+    With `watched`, `idle` has for each run since it was emptied how far channels are from doing something: 0 where all
+    have a mean within a standard deviation of 0.05 to 0.95, a number that can be minimised.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.leak = 0.0
+        self.watched = False
+        self.idle: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        clipped = x.clamp(0, 1)
-        return torch.lerp(clipped, x, self.leak) if self.leak else clipped
+        if self.watched:
+            deviation, mean = torch.std_mean(x[:, :, ::4, ::4], (0, 2, 3))
+            dark, bright = (0.05 - mean - deviation).relu(), (mean - deviation - 0.95).relu()
+            self.idle.append((dark + bright).sum())
+        return x.clamp(0, 1)
 
 
 class QuickSRNet(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rtsr.models.multi_exit import MultiExit
+from rtsr.train.alive import Alive
 from rtsr.train.crops import Crops
 from rtsr.train.hardware import Hardware
 from rtsr.train.objectives import Batch
@@ -41,14 +42,14 @@ def train(
         state.load(checkpoint)
         log(f"resumed at step {state.step}")
     state.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    alive = Alive(state.model, recipe.alive)
     watch, name = Stopwatch(state.step), hardware.describe()
     for step in range(state.step, recipe.steps):
         state.set_pace(recipe.pace(step))
-        state.set_leak(recipe.slope(step))
         batch = watch.waiting_for(lambda step=step: load(crops, step, hardware.device))
         seed_chance(recipe.seed, step)
         with hardware.autocast():
-            loss = state.objective.loss(state.model, batch, step)
+            loss = state.objective.loss(state.model, batch, step) + alive.penalty()
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         state.optimiser.step()

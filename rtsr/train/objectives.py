@@ -155,8 +155,8 @@ def objective_of(recipe: Recipe, model: nn.Module) -> Objective:
     kind, needed = NEEDS.get(recipe.objective, (nn.Module, ""))
     if not isinstance(model, kind):
         raise TrainError(f"the objective {recipe.objective} needs a network with {needed}; {recipe.arch} does not")
-    if recipe.leak and not any(isinstance(module, ReLU1) for module in model.modules()):
-        raise TrainError(f"{recipe.arch} has no clipped activations that could leak; leave out leak")
+    if recipe.alive and not any(isinstance(module, ReLU1) for module in model.modules()):
+        raise TrainError(f"{recipe.arch} has no clipped activations that channels could die behind; leave out alive")
     if recipe.objective == "estimator" and recipe.patch != ESTIMATED_PATCH:
         raise TrainError(f"the estimator judges patches of {ESTIMATED_PATCH} pixels: set patch = {ESTIMATED_PATCH}")
     return OBJECTIVES[recipe.objective](recipe)

@@ -15,12 +15,10 @@ from rtsr.errors import TrainError
 OBJECTIVES = ("plain", "contrastive", "sparse", "exits", "estimator")
 """What can be minimised; see `rtsr.train.objectives`."""
 PHASE_KEYS = (
-    "objective", "steps", "batch", "patch", "lr", "hold", "loss", "luma", "expand", "leak", "average",
+    "objective", "steps", "batch", "patch", "lr", "hold", "loss", "luma", "expand", "alive", "average",
     "contrast", "sparsity", "backbone_lr",
 )  # fmt: skip
 """What each phase of a recipe may set for itself."""
-LEAKY = 0.7
-"""Share of the steps after which nothing leaks any more: the network that ships trains for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +69,9 @@ class Recipe:
     """Learning rate of what the last exit uses, as a share of `lr` (`exits`); 0 freezes it."""
     expand: int = 0
     """Channels of the wide linear block that each convolution trains as, see `rtsr.train.expand`; 0: none, plainly."""
-    leak: float = 0.0
-    """Slope of clipped activations beyond 0 and 1 at the start, so that no channel dies; falls to 0 by `LEAKY` of the
-    steps (QuickSRNet's, see `rtsr.models.quicksrnet.ReLU1`)."""
+    alive: float = 0.0
+    """Weight of how far channels behind clipped activations are from doing something, so that none dies (QuickSRNet's,
+    see `rtsr.models.quicksrnet.ReLU1`)."""
     average: float = 0.999
     """Decay of the running average of the weights that is evaluated and exported."""
     start: str = ""
@@ -108,8 +106,8 @@ class Recipe:
             raise TrainError("steps and batch are at least 1, patch at least 8")
         if self.expand < 0:
             raise TrainError("expand is a number of channels, or 0")
-        if not 0 <= self.leak <= 1:
-            raise TrainError("leak is a slope between 0 and 1")
+        if self.alive < 0:
+            raise TrainError("alive is a weight, or 0")
         if self.patch % self.scale.denominator:
             raise TrainError(f"patch must be a multiple of {self.scale.denominator} at this scale")
         if not 0 <= self.hold <= 1 or not 0 <= self.luma <= 1 or not 0 <= self.average < 1:
@@ -124,10 +122,6 @@ class Recipe:
         falling = 1 - self.hold
         progress = step / self.steps
         return min(1.0, (1 - progress) / falling if falling else 1.0)
-
-    def slope(self, step: int) -> float:
-        """The leak that `step` takes: falls straight from `leak` to 0."""
-        return self.leak * max(0.0, 1 - step / (LEAKY * self.steps))
 
 
 def read_recipe(path: Path) -> Recipe:

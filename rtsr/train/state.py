@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from rtsr.errors import TrainError
 from rtsr.models import build
-from rtsr.models.quicksrnet import ReLU1
 from rtsr.train.expand import expand
 from rtsr.train.inherit import inherit
 from rtsr.train.objectives import Objective, objective_of
@@ -40,12 +39,6 @@ class State:
         """Let every group learn at `pace`, a share of its rate."""
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = rate * pace
-
-    def set_leak(self, slope: float) -> None:
-        """Let the clipped activations of the network in training rise with `slope` beyond their limits."""
-        for module in self.model.modules():
-            if isinstance(module, ReLU1):
-                module.leak = slope
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:

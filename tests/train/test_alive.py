@@ -1,0 +1,97 @@
+"""Channels that clipped activations would keep from learning come back to life while a network trains."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from rtsr.errors import TrainError
+from rtsr.models import build
+from rtsr.models.quicksrnet import QuickSRNet, ReLU1
+from rtsr.train.alive import Alive
+from rtsr.train.loop import train
+from rtsr.train.objectives import objective_of
+from rtsr.train.recipe import Recipe
+from tests.train.pictures import small_crops
+
+RECIPE = Recipe("tiny", "quicksrnet-small", Fraction(2), "photo", ("photos",), steps=40, batch=4, patch=16, alive=0.01)
+DEAD = 5
+
+
+def with_a_dead_channel(bias: float) -> QuickSRNet:
+    model = build("quicksrnet-small", Fraction(2))
+    assert isinstance(model, QuickSRNet) and model.conv_first.bias is not None
+    with torch.no_grad():
+        model.conv_first.bias[DEAD] = bias
+    return model.train()
+
+
+@pytest.mark.parametrize("beyond", [-3.0, 3.0])
+def test_a_dead_channel_is_drawn_back(beyond: float) -> None:
+    model = with_a_dead_channel(beyond)
+    alive = Alive(model, 1.0)
+    model(torch.rand(2, 3, 16, 16)).square().mean().backward(retain_graph=True)
+    bias = model.conv_first.bias
+    assert bias is not None and bias.grad is not None and bias.grad[DEAD] == 0
+    penalty = alive.penalty()
+    assert isinstance(penalty, torch.Tensor) and penalty > 1
+    penalty.backward()
+    assert torch.sign(bias.grad[DEAD]) == torch.sign(torch.tensor(beyond))
+
+
+def test_channels_that_do_something_are_left_alone() -> None:
+    clip = ReLU1()
+    clip.watched = True
+    levels = torch.rand(2, 4, 64, 64)
+    assert torch.equal(clip(levels), levels)
+    clip(2 * torch.randn(2, 4, 64, 64))
+    assert [float(idle) for idle in clip.idle] == [0, 0]
+
+
+def test_nothing_dies_in_training(tmp_path: Path) -> None:
+    died = {}
+    for weight in (0.0, 0.01):
+        recipe = replace(RECIPE, alive=weight, steps=150, lr=1e-2, average=0.0)
+        checkpoint = tmp_path / f"{weight}.pt"
+        assert train(recipe, small_crops(recipe), checkpoint, lambda _: "", lambda _: None)
+        model = build(recipe.arch, recipe.scale)
+        model.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
+        assert isinstance(model, QuickSRNet)
+        low = torch.from_numpy(small_crops(recipe).batch(0)[0])
+        with torch.inference_mode():
+            first = model.conv_first(low)
+        died[weight] = idle_of(first)
+    assert died[0.01] < died[0.0]
+
+
+def idle_of(first: torch.Tensor) -> int:
+    """Channels that are at the same limit in every pixel."""
+    flat = first.transpose(0, 1).flatten(1)
+    return int(((flat <= 0).all(1) | (flat >= 1).all(1)).sum())
+
+
+@pytest.mark.parametrize("arch", ["quicksrnet-small", "enaf-quicksrnet-medium"])
+def test_without_a_weight_nothing_is_watched(arch: str) -> None:
+    model = build(arch, Fraction(2)).train()
+    alive = Alive(model, 0.0)
+    model(torch.rand(1, 3, 16, 16))
+    assert alive.penalty() == 0
+    assert not any(module.idle for module in model.modules() if isinstance(module, ReLU1))
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    crops = small_crops(RECIPE)
+    assert train(RECIPE, crops, tmp_path / "whole.pt", lambda _: "", lambda _: None)
+    assert not train(RECIPE, crops, tmp_path / "half.pt", lambda _: "", lambda _: None, minutes=1e-9)
+    assert train(RECIPE, crops, tmp_path / "half.pt", lambda _: "", lambda _: None)
+    whole, half = (torch.load(tmp_path / f"{name}.pt", weights_only=True)["average"] for name in ("whole", "half"))
+    assert all(torch.equal(whole[name], half[name]) for name in whole)
+
+
+def test_what_has_no_such_channels_is_named() -> None:
+    with pytest.raises(TrainError, match="alive is a weight"):
+        replace(RECIPE, alive=-0.1)
+    with pytest.raises(TrainError, match="rlfn-s has no clipped activations"):
+        objective_of(replace(RECIPE, arch="rlfn-s"), build("rlfn-s", Fraction(2)))
