@@ -179,9 +179,11 @@ class Upscaler:
         runs = next(n for n in range(1, 9) if card.scale**n >= self.scale)
         scale, reach = card.scale**runs, card.radius * runs
         step = lcm(card.size_multiple, card.alignment, scale.denominator)
-        rows = max((STRIP // width - 2 * reach) // step, 1) * step
-        if height * width <= STRIP or reach >= height:
+        rows = max(STRIP // width - 2 * reach, 4 * reach, step)
+        if height * width <= STRIP or 2 * reach >= height:
             rows = height
+        # All about alike, and none too small for the engines that are built for a size.
+        rows = ceil(Fraction(height, ceil(height / rows) * step)) * step
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
             first = max(top - reach, 0) // step * step

@@ -47,7 +47,7 @@ def test_regions_equal_the_whole_frame(engine: StagedEngine, size: tuple[int, in
     # Refined for a time that is just enough, in regions of at most a third of it, on a clock that stands still.
     rates = {f"exit {k}": Rate(0, k) for k in (1, 2, 3)}
     refiner = Refiner(engine, lambda: 0, CostModel(rates, deviation=0))
-    planes, spent = refiner.within(frame, 4.0 * 3 * (size[0] + 1) * (size[1] + 1))
+    planes, spent = refiner.within(frame, 2.6 * 3 * (size[0] + 1) * (size[1] + 1))
     assert spent.tiles[-1] == spent.tiles.sum() and not spent.short
     for got, want in zip(planes, whole(engine, frame), strict=True):
         # An odd side is taken as one pixel longer, and what is too much is cut off in the end.

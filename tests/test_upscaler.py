@@ -51,6 +51,20 @@ def test_large_pictures_are_upscaled_in_strips_that_nobody_sees(
     assert np.abs(strips.astype(int) - whole).max() <= 1 and (strips == whole).mean() > 0.999
 
 
+@pytest.mark.parametrize("scale", [1.5, 2])
+@pytest.mark.parametrize("size", [(2160, 3840), (2161, 3840), (3000, 4000), (1081, 1920), (90, 30_000), (16_384, 200)])
+def test_strips_are_about_alike_and_leave_nothing_out(scale: float, size: tuple[int, int]) -> None:
+    with Upscaler(scale) as upscale:
+        strips = list(upscale._strips(*size))
+        reach = upscale.engine.card.radius
+    kept = [rows.stop - rows.start for _, rows in strips]
+    assert sum(kept) == -(-size[0] * scale // 1)
+    seen = [rows.stop - rows.start for rows, _ in strips]
+    assert strips[0][0].start == 0 and strips[-1][0].stop == size[0]
+    assert min(seen) >= 16 and max(seen) - min(seen) <= 2 * (reach + 2) + 2 * len(strips)
+    assert len(strips) == 1 or max(seen) * size[1] <= 2**21 + 2 * size[1] or max(seen) <= 8 * reach
+
+
 @pytest.mark.parametrize("scale", ["1.5", "2"])
 def test_the_default_network_is_for_captures_and_keeps_colours(scale: str) -> None:
     flat = np.empty((40, 60, 3), np.uint8)

@@ -227,7 +227,8 @@ class NvidiaStagedEngine(NvidiaEngine):
 
     What goes from a stage to the next, or to a head, stays on the GPU as `DeviceArray`s, which are given back when
     nobody holds them. Stages and heads return when they are done, so that their time can be taken. Where the GPU's
-    memory is too little for one, they raise `rtsr.errors.OutOfMemory`; `exit` then takes tiles, as `infer` does.
+    memory is too little for one, they raise `rtsr.errors.OutOfMemory`, and `rtsr.pacing.anytime` takes smaller regions.
+    So does `exit` for a single picture, in the same memory; several, and those of `infer`, go through lanes.
     """
 
     def __init__(
@@ -244,6 +245,7 @@ class NvidiaStagedEngine(NvidiaEngine):
         super().__init__(card, gpu, plans, runtime, lanes, note)
         self._parts: dict[str, Part] = {}
         self._bench: Bench | None = None
+        self._short = False
 
     def close(self) -> None:
         """As `NvidiaEngine.close`; features that somebody still holds are gone, too."""
@@ -253,7 +255,12 @@ class NvidiaStagedEngine(NvidiaEngine):
 
     def exit(self, k: int, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         """What exit `k` makes of `tiles`, in one run; shapes as for `infer`."""
-        return self._upscaled(f"exit{self._checked(k)}", tiles)
+        part = f"exit{self._checked(k)}"
+        if len(tiles) > 1 or self.card.value_max != 1:
+            return self._upscaled(part, tiles)
+        check_tiles(self.card, tiles)
+        (large,) = self._run(part, (tiles,))
+        return self._desk().download(large)
 
     def stage(self, k: int, features: Features) -> tuple[DeviceArray, ...]:
         """Features behind stage `k` from those behind the stage before; or from (tiles,) where `k` is 1."""
@@ -280,7 +287,13 @@ class NvidiaStagedEngine(NvidiaEngine):
         return np.concatenate([self._desk().download(self._run("estimator", (part,))[0]) for part in parts])
 
     def _run(self, name: str, features: Features) -> tuple[DeviceArray, ...]:
-        return self._desk().run(self._loaded_part(name), self._resident(features))
+        try:
+            return self._desk().run(self._loaded_part(name), self._resident(features))
+        except OutOfGpuMemory as full:
+            if not self._short:
+                self._short = True
+                self._note(f"{self.card.name}: GPU memory is short ({full.figures}), so regions are refined in parts")
+            raise
 
     def _resident(self, features: Features) -> tuple[DeviceArray, ...]:
         """`features` on the GPU, where all but the picture are."""

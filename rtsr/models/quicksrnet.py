@@ -18,20 +18,10 @@ THREE_HALVES = Fraction(3, 2)
 class ReLU1(nn.Module):
     """The identity between 0 and 1, flat beyond: a channel that lies beyond for every picture learns nothing more.
 
-    With `watched`, `idle` has for each run since it was emptied how far channels are from doing something: 0 where all
-    have a mean within a standard deviation of 0.05 to 0.95, a number that can be minimised.
+    See `rtsr.train.alive` for what keeps them from it.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.watched = False
-        self.idle: list[Tensor] = []
-
     def forward(self, x: Tensor) -> Tensor:
-        if self.watched:
-            deviation, mean = torch.std_mean(x[:, :, ::4, ::4], (0, 2, 3))
-            dark, bright = (0.05 - mean - deviation).relu(), (mean - deviation - 0.95).relu()
-            self.idle.append((dark + bright).sum())
         return x.clamp(0, 1)
 
 

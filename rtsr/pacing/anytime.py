@@ -5,24 +5,23 @@ Nothing here waits or owns a clock: the clock is handed in, and read before ever
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.card import Card
+from rtsr.errors import OutOfMemory
 from rtsr.pacing.deadline import CostModel
 from rtsr.pacing.judge import by_estimator, by_likeness
 from rtsr.pacing.plan import SIDE, Planner
-from rtsr.regions import Grid, Rect, Region, join
+from rtsr.regions import Grid, Region, join
 from rtsr.surface import Captured, Sized, Surface, Upscaled
 
 SLICE = 3
 """A region takes no more than this part of a frame's time, so that the clock is read often enough."""
 
 Array = NDArray[np.float32]
-P = ParamSpec("P")
-Result = TypeVar("Result")
 
 
 class ExitsEngine(Protocol):
@@ -43,7 +42,7 @@ class Spent:
     reused: int = 0
     """Tiles taken from the last frame's output, unchanged."""
     macs: float = 0.0
-    """Multiply-adds of stages and heads, halos included."""
+    """Multiply-adds of the exits that ran, halos included."""
     full_macs: float = 0.0
     """Multiply-adds of the whole frame at the last exit."""
     short: int = 0
@@ -94,20 +93,24 @@ class Refiner:
         self.surface: Surface = Captured() if surface is None else surface
         self._planner = Planner(self.card)
         self._last: _State | None = None
+        self._room = float("inf")
+        """Pixels of a window for which the engine has memory, as far as is known."""
 
     def within(self, frame: Sized, due_ns: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame`, as good as can be had until `due_ns`."""
         state = self._begin(frame)
         reached = np.zeros_like(state.exits) if self._last is None else np.where(state.fresh, 0, self._last.exits)
         due_ns -= self.costs.reserve_ns
-        left = due_ns - self.clock()
-        most = left / SLICE
-        wanted = self._planner.plan(state.errors, state.grid, self._exit_ns, left, reached, most)
+        if state.fresh.any() and due_ns - self.clock() > self.least_ns():
+            self._colours(state)
+        began = self.clock()
+        most = (due_ns - began) / SLICE
+        wanted = self._planner.plan(state.errors, state.grid, self._exit_ns, due_ns - began, reached, most)
+        planning = self.clock() - began
         kept = self._take_over(state, wanted)
         self._refine(state, wanted, due_ns, most)
-        while due_ns - self.clock() > self.least_ns() and (state.exits < state.errors.shape[2] - 1).any():
+        while (left := due_ns - self.clock() - planning) > self.least_ns():
             # Less was needed than expected, or halos left room for something small.
-            left = due_ns - self.clock()
             more = self._planner.plan(state.errors, state.grid, self._exit_ns, left, state.exits, most)
             if not self._refine(state, more, due_ns, most):
                 break
@@ -179,7 +182,7 @@ class Refiner:
         kept = usable & (wanted == last.exits)
         state.exits[usable] = last.exits[usable]
         if usable.all():
-            state.large = last.large  # Copied before it is written to, see `_run`.
+            state.large = last.large  # Copied before it is written to.
             return kept
         if state.large is last.large:
             state.large = self.surface.enlarge(state.frame, self.card.scale)
@@ -194,42 +197,51 @@ class Refiner:
 
         Tiles that are there already stay. Returns whether any went further.
         """
-        before, todo = state.spent.macs, np.where(wanted > state.exits, wanted, 0)
-        regions = self._planner.pieces(state.grid, todo, self._exit_ns, most_ns)
+        before, todo, timed = state.spent.macs, np.where(wanted > state.exits, wanted, 0), due_ns < float("inf")
+        price = self._exit_ns if timed else self._planner.compute
+        regions = self._planner.pieces(state.grid, todo, price, most_ns)
         # The last is next: best bargains first, and a region that is too long for the time in two halves.
         regions.sort(key=lambda job: self._worth(state, *job))
-        while regions:
+        while regions and self.clock() < due_ns:
             region, k = regions.pop()
-            ns = self._exit_ns(k, self._planner.window(state.grid, region, k).area)
-            if region.rows * region.columns > 1 and ns > due_ns - self.clock():
+            area, divisible = self._planner.window(state.grid, region, k).area, region.rows * region.columns > 1
+            dear = timed and self._exit_ns(k, area) > due_ns - self.clock()
+            if divisible and (dear or area >= self._room):
                 regions += [(half, k) for half in reversed(region.halves())]
-            else:
+                continue
+            try:
                 self._refine_region(state, region, k, due_ns)
+            except OutOfMemory:
+                if not divisible:
+                    raise
+                self._room = area
+                regions.append((region, k))
         return state.spent.macs > before
 
     def _worth(self, state: _State, region: Region, k: int) -> float:
         """Error that taking `region` to exit `k` removes, for each pixel and cost."""
-        errors = state.errors[region.tiles].reshape(-1, len(self._planner.macs))
-        return float((errors[:, 0] - errors[:, k]).mean() / self._planner.macs[k])
+        errors = state.errors[region.tiles]
+        return float((_at(errors, state.exits[region.tiles]) - errors[..., k]).mean() / self._planner.macs[k])
 
     def _refine_region(self, state: _State, region: Region, k: int, due_ns: float) -> None:
         """Take `region` to exit `k`, or to the furthest before it that there is time for."""
         reached = int(state.exits[region.tiles].max())
         while k > reached and not self._in_time(k, self._planner.window(state.grid, region, k).area, due_ns):
             k -= 1
-        if k > reached:
-            rect, seen = state.grid.rect_of(region), self._planner.window(state.grid, region, k)
-            self._timed(f"exit {k}", seen.area, self._run, state, k, rect, seen)
-            state.exits[region.tiles] = k
-            state.spent.macs += self._planner.compute(k, seen.area)
-
-    def _run(self, state: _State, k: int, rect: Rect, seen: Rect) -> None:
-        """Make `rect` what exit `k` makes of the window `seen` around it."""
+        if k <= reached:
+            return
+        seen, rgb = self._planner.window(state.grid, region, k), self._colours(state)
         if self._last is not None and state.large is self._last.large:
             state.large = tuple(plane.copy() for plane in state.large)
         rows, columns = seen.pixels
-        upscaled = self.engine.exit(k, np.ascontiguousarray(self._colours(state)[:, :, rows, columns]))[0]
+        began = self.clock()
+        upscaled = self.engine.exit(k, np.ascontiguousarray(rgb[:, :, rows, columns]))[0]
+        rect = state.grid.rect_of(region)
         self.surface.paste(rect, seen, upscaled, self.card.scale, state.frame, state.large)
+        if self.costs.rates:  # None where no time is kept.
+            self.costs.observe(f"exit {k}", seen.area, self.clock() - began)
+        state.exits[region.tiles] = k
+        state.spent.macs += self._planner.compute(k, seen.area)
 
     def _in_time(self, k: int, pixels: int, due_ns: float) -> bool:
         """Whether exit `k` over `pixels` would be done by `due_ns`."""
@@ -240,15 +252,8 @@ class Refiner:
         return self._exit_ns(1, (SIDE + 2 * self._planner.halos[1]) ** 2)
 
     def _exit_ns(self, k: int, pixels: int) -> float:
-        """Expected time of exit `k` over a window of `pixels`; 0 where no time is kept."""
-        return self.costs.expected_ns(f"exit {k}", pixels) if k and self.costs.rates else 0.0
-
-    def _timed(self, name: str, pixels: int, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        began = self.clock()
-        result = work(*args, **kwargs)
-        if self.costs.rates:  # None where no time is kept.
-            self.costs.observe(name, pixels, self.clock() - began)
-        return result
+        """Expected time of exit `k` over a window of `pixels`."""
+        return self.costs.expected_ns(f"exit {k}", pixels) if k else 0.0
 
     def _colours(self, state: _State) -> Array:
         """The whole frame as the network's input, (1, 3, H, W); made when first needed."""
@@ -258,7 +263,11 @@ class Refiner:
         return state.rgb
 
 
+def _at(errors: NDArray[np.floating], exits: NDArray[np.intp]) -> NDArray[np.floating]:
+    """The error of each tile's exit, (rows, columns); `errors` are (rows, columns, exits + 1)."""
+    return np.take_along_axis(errors, exits[..., None], axis=2)[..., 0]
+
+
 def _expected_psnr(state: _State) -> float:
     """Peak signal-to-noise ratio that the estimates promise for the whole frame, in dB."""
-    errors = np.take_along_axis(state.errors, state.exits[..., None], axis=2)[..., 0]
-    return float(-10 * np.log10(np.average(errors, weights=state.grid.areas())))
+    return float(-10 * np.log10(np.average(_at(state.errors, state.exits), weights=state.grid.areas())))

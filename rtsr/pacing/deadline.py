@@ -17,7 +17,7 @@ LONGEST_WAIT_NS = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What a stage costs on a quiet machine."""
+    """What a piece of work, an exit or a whole network, costs on a quiet machine."""
 
     fixed_ns: float
     per_pixel_ns: float
@@ -29,12 +29,12 @@ class Rate:
 
 @dataclass(slots=True)
 class CostModel:
-    """Time that stages take: measured rates times how slow the machine is just now.
+    """Time that pieces of work take: measured rates times how slow the machine is just now.
 
     Slowness is a running mean of measured over predicted time with a running mean deviation, as in the
     retransmission timer of TCP (RFC 6298); a promise is kept by counting on the mean and some deviations. Beside
-    these, which grow with a stage, stand waits for a core that another process has: as long as a scheduler's slice,
-    however short the stage.
+    these, which grow with a piece, stand waits for a core that another process has: as long as a scheduler's slice,
+    however short the piece.
     """
 
     rates: Mapping[str, Rate]
@@ -43,28 +43,28 @@ class CostModel:
     slowness: float = 1.0
     deviation: float = 0.1
     worst: float = field(default=2.0, repr=False)
-    """A measurement counts as at most so many times slowness: one stall says nothing about the next stage, and a
+    """A measurement counts as at most so many times slowness: one stall says nothing about the next piece, and a
     lost core of two no more than doubles it."""
     wait_ns: float = 0.0
-    """How much longer than expected a stage took of late, at its worst; what is more than `LONGEST_WAIT_NS` is not
+    """How much longer than expected a piece took of late, at its worst; what is more than `LONGEST_WAIT_NS` is not
     waited for."""
 
-    def expected_ns(self, stage: str, pixels: int) -> float:
-        """Most likely time of `stage` over `pixels` input pixels."""
-        return self.slowness * self.rates[stage].cost_ns(pixels)
+    def expected_ns(self, work: str, pixels: int) -> float:
+        """Most likely time of `work` over `pixels` input pixels."""
+        return self.slowness * self.rates[work].cost_ns(pixels)
 
-    def cautious_ns(self, stage: str, pixels: int) -> float:
-        """Time that `stage` will rarely exceed."""
-        return (self.slowness + self.caution * self.deviation) * self.rates[stage].cost_ns(pixels)
+    def cautious_ns(self, work: str, pixels: int) -> float:
+        """Time that `work` will rarely exceed."""
+        return (self.slowness + self.caution * self.deviation) * self.rates[work].cost_ns(pixels)
 
     @property
     def reserve_ns(self) -> float:
         """Time to leave before a frame is due, for waits that the tolerance does not cover."""
         return max(self.wait_ns - TOLERANCE_NS / 2, 0.0)
 
-    def observe(self, stage: str, pixels: int, took_ns: float) -> None:
-        """Learn from a stage that ran; long stages count for more than short, noisy ones."""
-        predicted = self.rates[stage].cost_ns(pixels)
+    def observe(self, work: str, pixels: int, took_ns: float) -> None:
+        """Learn from a piece that ran; long ones count for more than short, noisy ones."""
+        predicted = self.rates[work].cost_ns(pixels)
         over = took_ns - self.slowness * predicted
         if self.wait_ns < over <= LONGEST_WAIT_NS:
             self.wait_ns += 0.5 * (over - self.wait_ns)

@@ -1,6 +1,6 @@
 """Which exit each tile of a frame is to be taken to, so that all of it fits a budget, halos included.
 
-Pure functions of a network's card.
+Knows a network's card and no clock.
 """
 
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class Planner:
         start = None if reached is None else reached.ravel()
         overhead, wanted = 1.0, np.zeros((grid.rows, grid.columns), np.intp)
         everything = np.full_like(wanted, last)
-        whole = self._cost(grid, everything, price, most)
+        rest = everything if reached is None else np.where(reached < last, last, 0)
         for _ in range(ROUNDS):
             allocation = allocate(gains, prices * overhead, budget, start)
             wanted = allocation.exits.reshape(wanted.shape)
@@ -72,7 +72,7 @@ class Planner:
             cost = self._cost(grid, todo, price, most)
             if cost <= budget:
                 break
-            if whole <= min(budget, cost):
+            if self._cost(grid, rest, price, most) <= min(budget, cost):
                 return everything  # Large pieces have few halos.
             halos = cost / allocation.cost if allocation.cost else 2.0
             overhead *= min(max(halos, 1.03), 2.0)
@@ -81,7 +81,7 @@ class Planner:
     def pieces(
         self, grid: Grid, wanted: NDArray[np.intp], price: Price, most: float = float("inf")
     ) -> list[tuple[Region, int]]:
-        """Rectangles of tiles that want the same exit, and it; halved until each, with its halo, costs `most`."""
+        """Rectangles of tiles that want the same exit, and it; halved to what costs at most `most`, or one tile."""
         left, found = regions_of(wanted), []
         while left:
             region, k = left.pop()

@@ -49,7 +49,9 @@ def train(
         batch = watch.waiting_for(lambda step=step: load(crops, step, hardware.device))
         seed_chance(recipe.seed, step)
         with hardware.autocast():
-            loss = state.objective.loss(state.model, batch, step) + alive.penalty()
+            loss = state.objective.loss(state.model, batch, step)
+            if recipe.alive:
+                loss = loss + alive.penalty()
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         state.optimiser.step()

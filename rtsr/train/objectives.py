@@ -157,6 +157,8 @@ def objective_of(recipe: Recipe, model: nn.Module) -> Objective:
         raise TrainError(f"the objective {recipe.objective} needs a network with {needed}; {recipe.arch} does not")
     if recipe.alive and not any(isinstance(module, ReLU1) for module in model.modules()):
         raise TrainError(f"{recipe.arch} has no clipped activations that channels could die behind; leave out alive")
+    if recipe.alive and (recipe.objective == "estimator" or (recipe.objective == "exits" and not recipe.backbone_lr)):
+        raise TrainError(f"alive is for phases that train the backbone; leave it out of the phase {recipe.objective}")
     if recipe.objective == "estimator" and recipe.patch != ESTIMATED_PATCH:
         raise TrainError(f"the estimator judges patches of {ESTIMATED_PATCH} pixels: set patch = {ESTIMATED_PATCH}")
     return OBJECTIVES[recipe.objective](recipe)

@@ -211,6 +211,22 @@ def test_time_that_was_not_needed_is_used() -> None:
     assert spent.macs > 1.4 * planned.macs and spent.expected_psnr > planned.expected_psnr
 
 
+def test_what_there_is_no_time_for_goes_to_an_earlier_exit() -> None:
+    """The machine becomes three times slower behind the plan: the one tile that it is about does not reach exit 3."""
+    refine = refiner(lambda _: 1.0)
+    picture = frame(10, flat=0)
+    small = Frame(picture.y[:64, :64], picture.u[:32, :32], picture.v[:32, :32], picture.colour)
+    plan = refine._planner.plan
+
+    def slowed(*given, **named):
+        refine.costs.slowness = 3.0 if refine.engine.now == 0 else refine.costs.slowness
+        return np.full_like(plan(*given, **named), 3)
+
+    refine._planner.plan = slowed
+    _, spent = refine.within(small, 2 * MS)
+    assert spent.tiles.tolist() == [0, 1, 0, 0] and spent.short == 1
+
+
 def test_another_size_or_colour_starts_anew() -> None:
     refine = refiner(lambda _: 1.0)
     picture = frame(7)

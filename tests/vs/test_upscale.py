@@ -214,7 +214,6 @@ BAD = [
     ({"provider": "cpu", "engine": "fsr"}, moving, "leave it out"),
     ({"precision": "fp8"}, moving, "unknown precision"),
     ({"precision": "fp16", "engine": "onnx"}, moving, "for NVIDIA engines"),
-    ({"precision": "fp16", "engine": "rtx"}, moving, "rtx"),
     ({"num_streams": 0}, moving, "num_streams"),
     ({"num_streams": 1.5}, moving, "num_streams"),
     ({"num_streams": True}, moving, "num_streams"),
