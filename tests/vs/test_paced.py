@@ -97,8 +97,8 @@ def test_a_deadline_is_spent_and_kept(form: int, model: str) -> None:
 
 
 def test_only_a_deadline_waits_for_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran, stage = [], StagedEngine.stage
-    monkeypatch.setattr(StagedEngine, "stage", lambda self, k, features: ran.append(k) or stage(self, k, features))
+    ran, run = [], StagedEngine.exit
+    monkeypatch.setattr(StagedEngine, "exit", lambda self, k, tiles: ran.append(k) or run(self, k, tiles))
     rtsr_vs.Upscale(moving(), 2, model=EXITS, quality=0.6)
     assert not ran
     monkeypatch.setattr("rtsr.vs.paced._measured", {})
