@@ -14,7 +14,7 @@ from rtsr.train.alive import Alive
 from rtsr.train.loop import train
 from rtsr.train.objectives import objective_of
 from rtsr.train.recipe import Recipe
-from tests.train.pictures import small_crops
+from tests.train.pictures import resumes_exactly, small_crops
 
 RECIPE = Recipe("tiny", "quicksrnet-small", Fraction(2), "photo", ("photos",), steps=40, batch=4, patch=16, alive=0.01)
 DEAD = 5
@@ -84,12 +84,7 @@ def test_without_a_weight_nothing_is_watched(arch: str) -> None:
 
 
 def test_a_stopped_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    crops = small_crops(RECIPE)
-    assert train(RECIPE, crops, tmp_path / "whole.pt", lambda _: "", lambda _: None)
-    assert not train(RECIPE, crops, tmp_path / "half.pt", lambda _: "", lambda _: None, minutes=1e-9)
-    assert train(RECIPE, crops, tmp_path / "half.pt", lambda _: "", lambda _: None)
-    whole, half = (torch.load(tmp_path / f"{name}.pt", weights_only=True)["average"] for name in ("whole", "half"))
-    assert all(torch.equal(whole[name], half[name]) for name in whole)
+    assert resumes_exactly(RECIPE, tmp_path)
 
 
 def test_what_has_no_such_channels_is_named() -> None:

@@ -13,7 +13,7 @@ from rtsr.train.expand import expand
 from rtsr.train.loop import train
 from rtsr.train.recipe import Recipe
 from rtsr.train.state import begin
-from tests.train.pictures import small_crops
+from tests.train.pictures import resumes_exactly, small_crops
 
 RECIPE = Recipe("tiny", "quicksrnet-small", Fraction(2), "photo", ("photos",), steps=40, batch=4, patch=16, expand=48)
 
@@ -43,12 +43,7 @@ def test_what_ships_is_the_collapsed_network(tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    crops = small_crops(RECIPE)
-    assert train(RECIPE, crops, tmp_path / "whole.pt", lambda _: "", lambda _: None)
-    assert not train(RECIPE, crops, tmp_path / "half.pt", lambda _: "", lambda _: None, minutes=1e-9)
-    assert train(RECIPE, crops, tmp_path / "half.pt", lambda _: "", lambda _: None)
-    whole, half = (torch.load(tmp_path / f"{name}.pt", weights_only=True)["average"] for name in ("whole", "half"))
-    assert all(torch.equal(whole[name], half[name]) for name in whole)
+    assert resumes_exactly(RECIPE, tmp_path)
 
 
 def test_a_negative_width_is_an_error() -> None:
