@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rtsr.card import Card
 from rtsr.errors import OutOfMemory
-from rtsr.pacing.deadline import CostModel
+from rtsr.pacing.deadline import CostModel, Least
 from rtsr.pacing.judge import by_estimator, by_likeness
 from rtsr.pacing.plan import SIDE, Planner
 from rtsr.regions import Grid, Region, join
@@ -50,7 +50,8 @@ class Spent:
     expected_psnr: float = float("nan")
     """What the frame is estimated to reach, in dB."""
     begin_ns: float = float("nan")
-    """Time before anything is refined: comparing with the last frame, interpolating, judging tiles."""
+    """Time before anything is refined: comparing with the last frame, interpolating, judging tiles; not a number
+    where nothing was to be interpolated."""
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +93,7 @@ class Refiner:
         self.reuse = reuse
         self.surface: Surface = Captured() if surface is None else surface
         self._planner = Planner(self.card)
+        self._colouring, self._planning = Least(), Least()
         self._last: _State | None = None
         self._room = float("inf")
         """Pixels of a window for which the engine has memory, as far as is known."""
@@ -101,23 +103,23 @@ class Refiner:
         state = self._begin(frame)
         reached = np.zeros_like(state.exits) if self._last is None else np.where(state.fresh, 0, self._last.exits)
         due_ns -= self.costs.reserve_ns
-        if state.fresh.any() and due_ns - self.clock() > self.least_ns():
-            self._colours(state)
-        began = self.clock()
-        most = (due_ns - began) / SLICE
-        wanted = self._planner.plan(state.errors, state.grid, self._exit_ns, due_ns - began, reached, most)
-        planning = self.clock() - began
+        wanted, most = reached, (due_ns - self.clock()) / SLICE
+        if due_ns - self.clock() > self._ready_ns(state) + self.least_ns():
+            if state.fresh.any():
+                self._colours(state)
+            wanted = self._plan(state, due_ns, reached, most)
         kept = self._take_over(state, wanted)
         self._refine(state, wanted, due_ns, most)
-        while (left := due_ns - self.clock() - planning) > self.least_ns():
+        while due_ns - self.clock() > self._planning.ns + self.least_ns():
             # Less was needed than expected, or halos left room for something small.
-            more = self._planner.plan(state.errors, state.grid, self._exit_ns, left, state.exits, most)
-            if not self._refine(state, more, due_ns, most):
+            if not self._refine(state, self._plan(state, due_ns, state.exits, most), due_ns, most):
                 break
         kept &= state.exits == wanted
         state.spent.short = int((state.exits < wanted).sum())
         if state.fresh.any() and not state.spent.macs:
             self.costs.relax()
+            self._colouring.fade()
+            self._planning.fade()
         return self._finish(state, kept)
 
     def share(self, frame: Sized, quality: float) -> tuple[Upscaled, Spent]:
@@ -133,6 +135,28 @@ class Refiner:
         """Take nothing over from the last frame."""
         self._last = None
 
+    def rehearse(self, frame: Sized) -> float:
+        """Nanoseconds that `frame` takes until it can be refined; what comes next starts anew."""
+        began = self.clock()
+        state = self._begin(frame)
+        self._colours(state)
+        self._plan(state, self.clock() + 2 * self.least_ns(), None, float("inf"))
+        self.forget()
+        return self.clock() - began
+
+    def _ready_ns(self, state: _State) -> float:
+        """Expected time from now to the first refinement of `state`: a plan, and the network's input."""
+        return self._planning.ns + (self._colouring.ns if state.rgb is None else 0.0)
+
+    def _plan(self, state: _State, due_ns: float, reached: NDArray[np.intp] | None, most: float) -> NDArray[np.intp]:
+        """The exit wanted for every tile where refining ends at `due_ns`."""
+        began = self.clock()
+        budget = due_ns - began - self._ready_ns(state)
+        wanted = self._planner.plan(state.errors, state.grid, self._exit_ns, budget, reached, most)
+        if budget > 0:
+            self._planning.observe(self.clock() - began)
+        return wanted
+
     def _begin(self, frame: Sized) -> _State:
         """The interpolated frame, what changed since the last one, and what exits are expected to reach."""
         began = self.clock()
@@ -147,7 +171,7 @@ class Refiner:
         state = _State(frame, grid, fresh, large, np.zeros(fresh.shape, np.intp), errors, spent)
         if fresh.any():
             state.errors = self._judge(state)
-        spent.begin_ns = self.clock() - began
+            spent.begin_ns = self.clock() - began
         return state
 
     def _finish(self, state: _State, kept: NDArray[np.bool_]) -> tuple[Upscaled, Spent]:
@@ -248,8 +272,8 @@ class Refiner:
         return due_ns == float("inf") or self.clock() + self.costs.cautious_ns(f"exit {k}", pixels) <= due_ns
 
     def least_ns(self) -> float:
-        """Expected time of the smallest refinement: one tile with its halo to the first exit."""
-        return self._exit_ns(1, (SIDE + 2 * self._planner.halos[1]) ** 2)
+        """Time that the smallest refinement will rarely exceed: one tile with its halo to the first exit."""
+        return self.costs.cautious_ns("exit 1", (SIDE + 2 * self._planner.halos[1]) ** 2)
 
     def _exit_ns(self, k: int, pixels: int) -> float:
         """Expected time of exit `k` over a window of `pixels`."""
@@ -258,8 +282,10 @@ class Refiner:
     def _colours(self, state: _State) -> Array:
         """The whole frame as the network's input, (1, 3, H, W); made when first needed."""
         if state.rgb is None:
+            began = self.clock()
             rgb, multiple = self.surface.rgb(state.frame), self.card.size_multiple
             state.rgb = np.pad(rgb, ((0, 0), (0, 0), *((0, -side % multiple) for side in rgb.shape[2:])), mode="edge")
+            self._colouring.observe(self.clock() - began)
         return state.rgb
 
 

@@ -98,7 +98,8 @@ def fit_rate(pixels: Sequence[int], took_ns: Sequence[float]) -> Rate:
 class Ladder:
     """The rung that whole frames are upscaled on, 0 the cheapest; climbs slowly and steps down at once."""
 
-    rung: int = 0
+    rung: int = -1
+    """-1 before the first frame, which takes the highest that fits."""
     patience: int = 8
     """Frames in a row that the next rung must have fitted before it is taken."""
     spare: float = 0.85
@@ -107,7 +108,9 @@ class Ladder:
 
     def next(self, costs_ns: Sequence[float], budget_ns: float) -> "Ladder":
         """Where to stand for the next frame, given what every rung costs now; costs grow with the rung."""
-        fitting = max((i for i, cost in enumerate(costs_ns) if cost <= budget_ns), default=0)
+        if self.rung < 0:
+            return replace(self, rung=_highest(costs_ns, self.spare * budget_ns))
+        fitting = _highest(costs_ns, budget_ns)
         if fitting < self.rung:
             return replace(self, rung=fitting, waited=0)
         higher = self.rung + 1
@@ -116,6 +119,10 @@ class Ladder:
         if self.waited + 1 < self.patience:
             return replace(self, waited=self.waited + 1)
         return replace(self, rung=higher, waited=0)
+
+
+def _highest(costs_ns: Sequence[float], budget_ns: float) -> int:
+    return max((i for i, cost in enumerate(costs_ns) if cost <= budget_ns), default=0)
 
 
 class Late(StrEnum):
@@ -167,12 +174,16 @@ class Least:
     ns: float = 0.0
 
     def observe(self, took_ns: float) -> None:
-        """Learn from a frame; faster to believe in more than in less."""
-        self.ns += (0.5 if took_ns > self.ns else 0.1) * (took_ns - self.ns)
+        """Learn from a frame; faster to believe in more than in less, but one stall says little of the next frame."""
+        if not self.ns:
+            self.ns = took_ns
+            return
+        found = min(took_ns, 2 * self.ns)
+        self.ns += (0.5 if found > self.ns else 0.2) * (found - self.ns)
 
     def fade(self) -> None:
         """A frame was not refined: expect a little less, or one stall would end refining for good."""
-        self.ns *= 0.97
+        self.ns *= 0.95
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Frames made in their time, or treated as late ones are, and every one of them accounted for."""
 
 from dataclasses import dataclass, replace
+from math import ceil
 
 from rtsr.duration import as_seconds
 from rtsr.errors import UsageError
@@ -118,6 +119,6 @@ def check_possible(upscaler: PacedUpscaler, source: Video, large: Video, deadlin
         raise UsageError(
             f"{1000 * deadline:.3g} ms is too little for {source.width}x{source.height} to "
             f"{large.width}x{large.height} here: interpolating takes {least.begin_ns / 1e6:.1f} ms, the least of a "
-            f"network {least.network_ns / 1e6:.1f} ms more; give --deadline {1000 * least.seconds:.0f}ms or more, or "
+            f"network {least.network_ns / 1e6:.1f} ms more; give --deadline {ceil(1200 * least.seconds)}ms or more, or "
             "take frames without the network with --late degrade"
         )

@@ -61,7 +61,7 @@ class Minimum:
     """The least that a frame takes on this machine just now, in nanoseconds."""
 
     begin_ns: float
-    """Interpolating, and judging what a network is to do."""
+    """Interpolating, and planning what a network is to do."""
     network_ns: float
     """The smallest piece of work that a network can do, on top."""
 
@@ -189,9 +189,9 @@ class _Tiles:
         return large, spent
 
     def minimum(self, noise: Frame, width: int, height: int) -> Minimum:
-        _, spent = self.frame(noise, width, height, self.refiner.clock())
+        self.frame(noise, width, height, self.refiner.clock())  # Tells what fitting takes.
         self.refiner.forget()
-        return Minimum(spent.begin_ns, self.refiner.least_ns())
+        return Minimum(self.refiner.rehearse(noise) + self.fitting.ns, self.refiner.least_ns())
 
     def describe(self) -> str:
         return f"{self.engine.card.name}, tile by tile ({runtime_of(self.engine)})"

@@ -58,13 +58,16 @@ class Planner:
         already (rows, columns) are not taken to it again.
         """
         last = len(self.macs) - 1
+        if budget <= 0:
+            return np.zeros((grid.rows, grid.columns), np.intp) if reached is None else reached.copy()
         areas = grid.areas().reshape(-1, 1)
         gains = (errors[..., :1] - errors).reshape(-1, last + 1) * areas
         prices = np.array([price(k, SIDE**2) / SIDE**2 for k in range(last + 1)]) * areas
         start = None if reached is None else reached.ravel()
         overhead, wanted = 1.0, np.zeros((grid.rows, grid.columns), np.intp)
         everything = np.full_like(wanted, last)
-        rest = everything if reached is None else np.where(reached < last, last, 0)
+        left = everything if reached is None else np.where(reached < last, last, 0)
+        rest: float | None = None
         for _ in range(ROUNDS):
             allocation = allocate(gains, prices * overhead, budget, start)
             wanted = allocation.exits.reshape(wanted.shape)
@@ -72,7 +75,8 @@ class Planner:
             cost = self._cost(grid, todo, price, most)
             if cost <= budget:
                 break
-            if self._cost(grid, rest, price, most) <= min(budget, cost):
+            rest = self._cost(grid, left, price, most) if rest is None else rest
+            if rest <= min(budget, cost):
                 return everything  # Large pieces have few halos.
             halos = cost / allocation.cost if allocation.cost else 2.0
             overhead *= min(max(halos, 1.03), 2.0)

@@ -1,6 +1,7 @@
 """Frames are refined as far as their time allows, and no further; unchanged tiles are taken over as they are."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ from rtsr.engine.fake import FakeStagedEngine
 from rtsr.frame import Colour, Frame
 from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.deadline import TOLERANCE_NS, CostModel, Rate
+from rtsr.surface import Captured, Upscaled
 
 MS = 1e6
 RATES = {"exit 1": Rate(0.1 * MS, 80), "exit 2": Rate(0.2 * MS, 120), "exit 3": Rate(0.3 * MS, 200)}
@@ -38,6 +40,30 @@ class Scripted(FakeStagedEngine):
 def refiner(slowness: Callable[[float], float], **options) -> Refiner:
     engine = Scripted(slowness)
     return Refiner(engine, lambda: engine.now, CostModel(RATES), **options)
+
+
+def ticking() -> Refiner:
+    """On a steady machine; interpolating takes 4 ms and colours 3 ms, and tiles are judged without an estimator."""
+    refine = refiner(lambda now: 1.0)
+    exits = tuple(replace(found, gain=1.0 + k) for k, found in enumerate(refine.card.exits))
+    refine.card = replace(refine.card, exits=exits)
+    refine.surface = Ticking(refine.engine)
+    return refine
+
+
+class Ticking(Captured):
+
+    def __init__(self, engine: Scripted) -> None:
+        super().__init__()
+        self.engine = engine
+
+    def enlarge(self, frame: Frame, scale: Fraction) -> Upscaled:
+        self.engine.now += 4 * MS
+        return super().enlarge(frame, scale)
+
+    def rgb(self, frame: Frame) -> np.ndarray:
+        self.engine.now += 3 * MS
+        return super().rgb(frame)
 
 
 def frame(seed: int, flat: float = 0.5) -> Frame:
@@ -133,6 +159,37 @@ def test_waits_for_a_shared_core_are_allowed_for(budget_ms: int) -> None:
         refined += spent.tiles[1:].any()
         engine.now = max(engine.now, due)
     assert late <= 3 and refined > 140
+
+
+@pytest.mark.parametrize("budget_ms", [4.5, 6, 7.1, 7.5, 8, 12, 20])
+def test_time_to_get_ready_is_counted(budget_ms: float) -> None:
+    refine = ticking()
+    late, macs = [], []
+    for i in range(40):
+        due = refine.engine.now + budget_ms * MS
+        _, spent = refine.within(frame(i % 3), due)
+        late.append(refine.engine.now - due)
+        macs.append(spent.macs)
+    assert max(late[1:]) <= TOLERANCE_NS  # How long colours take is seen in the first frame.
+    assert (macs[-1] > 0) == (budget_ms > 7.5)
+
+
+def test_what_can_be_done_at_least_is_rehearsed() -> None:
+    refine = ticking()
+    needed = refine.rehearse(frame(1)) + refine.least_ns()
+    assert 7 * MS < needed < 9 * MS
+    _, less = refine.within(frame(1), refine.engine.now + 0.95 * needed)
+    _, enough = refine.within(frame(2), refine.engine.now + 1.05 * needed)
+    assert less.macs == 0 and enough.macs > 0
+
+
+def test_a_still_picture_goes_on_only_where_there_is_time_for_its_colours() -> None:
+    refine = ticking()
+    for budget_ms in (9, 2.9, 2.9, 5, 5):
+        due = refine.engine.now + budget_ms * MS
+        _, spent = refine.within(frame(1), due)
+        assert refine.engine.now - due <= TOLERANCE_NS
+        assert (spent.macs > 0) == (budget_ms > 3)
 
 
 def test_more_time_takes_tiles_further() -> None:

@@ -1,10 +1,11 @@
 """What happens to late frames, on a clock that is only an argument."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
-from rtsr.pacing.deadline import CostModel, Late, Least, LiveClock, Rate, Treatment, treat
+from rtsr.pacing.deadline import CostModel, Ladder, Late, Least, LiveClock, Rate, Treatment, treat
 
 MS = 1e6
 LATENCY = 200 * MS
@@ -30,16 +31,47 @@ def test_treatment_of_what_is_left(late: Late, left_ms: float, how: Treatment) -
 
 
 def test_one_stall_does_not_end_refining() -> None:
-    least = Least(5 * MS)
+    least = Least(12 * MS)
     least.observe(1000 * MS)
     waited = 0
     while least.ns > 16 * MS:
         least.fade()
         waited += 1
-    assert 0 < waited < 150
+    assert 0 < waited < 10
     for _ in range(100):
         least.observe(5 * MS)
     assert least.ns == pytest.approx(5 * MS, rel=0.01)
+    for _ in range(8):
+        least.observe(50 * MS)
+    assert least.ns > 40 * MS  # What lasts is believed.
+
+
+def test_a_ladder_starts_where_it_fits_with_something_to_spare() -> None:
+    assert Ladder().next([0, 10, 84, 200], 100).rung == 2
+    assert Ladder().next([0, 10, 86, 200], 100).rung == 1
+    assert Ladder().next([0, 110], 100).rung == 0
+
+
+def test_a_ladder_steps_down_at_once_and_climbs_slowly() -> None:
+    costs = [0, 10, 40, 80]
+    ladder = Ladder().next(costs, 100)
+    ladder = ladder.next(costs, 30)
+    assert ladder.rung == 1
+    rungs = []
+    for _ in range(2 * ladder.patience):
+        ladder = ladder.next(costs, 100)
+        rungs.append(ladder.rung)
+    assert rungs == [1] * 7 + [2] * 8 + [3]
+
+
+def test_a_ladder_does_not_swing_where_a_rung_only_just_fits() -> None:
+    chance = random.Random(1)
+    ladder, rungs = Ladder(), []
+    for _ in range(1000):
+        ladder = ladder.next([0, 10, chance.uniform(80, 110)], 100)
+        rungs.append(ladder.rung)
+    changes = sum(before != after for before, after in pairwise(rungs))
+    assert changes < 10  # It would be hundreds if the next rung were taken whenever it fits.
 
 
 def test_a_clock_is_as_early_as_its_quickest_frame() -> None:
