@@ -131,6 +131,13 @@ class Refiner:
         self._refine(state, wanted)
         return self._finish(state, kept)
 
+    def untouched(self, frame: Sized) -> Spent:
+        """What `frame` counts as where no network does anything for it."""
+        grid, exits = self._grid(frame), len(self._planner.macs)
+        tiles = np.zeros(exits, np.intp)
+        tiles[0] = grid.rows * grid.columns
+        return Spent(tiles, full_macs=self._planner.compute(exits - 1, grid.width * grid.height))
+
     def forget(self) -> None:
         """Take nothing over from the last frame."""
         self._last = None
@@ -160,25 +167,26 @@ class Refiner:
     def _begin(self, frame: Sized) -> _State:
         """The interpolated frame, what changed since the last one, and what exits are expected to reach."""
         began = self.clock()
-        multiple = self.card.size_multiple
-        width, height = (-(-side // multiple) * multiple for side in (frame.width, frame.height))
-        grid = Grid(width, height, SIDE)
+        grid, spent = self._grid(frame), self.untouched(frame)
         fresh, last = self._changed(frame, grid), self._last
         large = last.large if last is not None and not fresh.any() else self.surface.enlarge(frame, self.card.scale)
-        exits = len(self._planner.macs)
-        errors = last.errors if last is not None and not fresh.any() else np.empty((*fresh.shape, exits))
-        spent = Spent(np.zeros(exits, np.intp), full_macs=self._planner.compute(exits - 1, width * height))
+        errors = last.errors if last is not None and not fresh.any() else np.empty((*fresh.shape, len(spent.tiles)))
         state = _State(frame, grid, fresh, large, np.zeros(fresh.shape, np.intp), errors, spent)
         if fresh.any():
             state.errors = self._judge(state)
             spent.begin_ns = self.clock() - began
         return state
 
+    def _grid(self, frame: Sized) -> Grid:
+        multiple = self.card.size_multiple
+        width, height = (-(-side // multiple) * multiple for side in (frame.width, frame.height))
+        return Grid(width, height, SIDE)
+
     def _finish(self, state: _State, kept: NDArray[np.bool_]) -> tuple[Upscaled, Spent]:
         """Sum up, and remember the frame; `kept` are the tiles that were taken over."""
         spent = state.spent
         spent.reused = int(kept.sum())
-        spent.tiles += np.bincount(state.exits.ravel(), minlength=len(spent.tiles))
+        spent.tiles = np.bincount(state.exits.ravel(), minlength=len(spent.tiles))
         spent.expected_psnr = _expected_psnr(state)
         state.rgb = None
         self._last = state

@@ -103,6 +103,7 @@ class Delivery:
             return large, how if spent.tiles[1:].any() else Treatment.INTERPOLATE
         self.least.fade()
         if how is Treatment.INTERPOLATE:
+            self.spending.add(self.upscaler.untouched(frame))
             return self.upscaler.interpolate(frame, *self._size), how
         if how is Treatment.DROP or self._last is None:
             return None, Treatment.DROP

@@ -155,6 +155,10 @@ class PacedUpscaler:
         """The frame without any network, for one that is late."""
         return _interpolated(frame, self._method.scale, width, height)
 
+    def untouched(self, frame: Frame) -> Spent:
+        """What a frame counts as that was interpolated."""
+        return self._method.untouched(frame)
+
 
 class _Tiles:
     """A network with several exits."""
@@ -187,6 +191,9 @@ class _Tiles:
         large = fitted(_left(frame), planes, width, height)
         self.fitting.observe(self.refiner.clock() - began)
         return large, spent
+
+    def untouched(self, frame: Frame) -> Spent:
+        return self.refiner.untouched(frame)
 
     def minimum(self, noise: Frame, width: int, height: int) -> Minimum:
         self.frame(noise, width, height, self.refiner.clock())  # Tells what fitting takes.
@@ -228,17 +235,21 @@ class _WholeFrames:
         pixels, began = frame.width * frame.height, self.clock()
         needed = [0.0, *(self.costs.cautious_ns(f"rung {i}", pixels) for i in range(len(self.rungs)))]
         self.ladder = self.ladder.next(needed, due_ns - began)
-        rung = self.ladder.rung
-        tiles = np.zeros(len(needed), np.intp)
-        tiles[rung] = 1
-        full = pixels * self.rungs[-1].engine.card.macs_per_pixel
+        rung, spent = self.ladder.rung, self.untouched(frame)
         if rung == 0:
             self.costs.relax()
             large = _interpolated(frame, self.scale, width, height)
-            return large, Spent(tiles, full_macs=full, begin_ns=self.clock() - began)
+            spent.begin_ns = self.clock() - began
+            return large, spent
         large = self.rungs[rung - 1].frame(frame, width, height)
         self.costs.observe(f"rung {rung - 1}", pixels, self.clock() - began)
-        return large, Spent(tiles, macs=pixels * self.rungs[rung - 1].engine.card.macs_per_pixel, full_macs=full)
+        spent.tiles = np.roll(spent.tiles, rung)
+        spent.macs = pixels * self.rungs[rung - 1].engine.card.macs_per_pixel
+        return large, spent
+
+    def untouched(self, frame: Frame) -> Spent:
+        full = frame.width * frame.height * self.rungs[-1].engine.card.macs_per_pixel
+        return Spent(np.eye(1, len(self.rungs) + 1, dtype=np.intp)[0], full_macs=full)
 
     def minimum(self, noise: Frame, width: int, height: int) -> Minimum:
         began = self.clock()

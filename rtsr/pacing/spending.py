@@ -30,7 +30,7 @@ class Spending:
     """Of every frame of a live stream, in seconds: from when it belongs to when it was handed to the encoder."""
 
     def add(self, spent: Spent) -> None:
-        """Count what one refined frame got."""
+        """Count what one frame got that was refined or interpolated."""
         self.tiles = spent.tiles + (self.tiles if len(self.tiles) else 0)
         self.reused += spent.reused
         self.short += spent.short

@@ -39,6 +39,9 @@ class Scripted:
         self.now += 4 * MS * self.load
         return enlarged(frame)
 
+    def untouched(self, frame: Frame) -> Spent:
+        return Spent(np.array([4, 0]), full_macs=2)
+
     def minimum(self, video: Video, width: int, height: int) -> Minimum:
         return Minimum(5 * MS, 2 * MS)
 
