@@ -46,8 +46,9 @@ class Crops:
     """Batches of crops; batch `step` depends on the seed and on `step` alone, so that training resumes exactly.
 
     Codecs and renderers leave a picture brighter or darker as a whole: H.264 rounds up where it interpolates chroma
-    between frames, and red and blue grow by half a level. That is not a network's to undo, which sees other sources too
-    and would darken them; so the truth gets the mean colour of what was made of it (docs/decisions/0015-mean-colours.md).
+    between frames, and red and blue grow by half a level. That is not a network's to undo, which sees other sources
+    too and would darken them; so the truth gets the mean colour of what was made of it. See
+    docs/decisions/0015-mean-colours.md.
     """
 
     def __init__(self, examples: list[Example], recipe: Recipe) -> None:

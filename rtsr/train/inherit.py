@@ -15,9 +15,9 @@ def inherit(model: nn.Module, weights: dict[str, Tensor]) -> None:
     """Take from `weights` what fits `model` by name and shape; the rest keeps its initialisation.
 
     So a scale grows from another (all but the head fits), a network with several exits from the plain one that it is
-    made of. QuickSRNets also start from smaller ones, with their quality: missing middle layers become exact identities,
-    which behind a ReLU1 change nothing, and missing channels are added beside those that are there, which do not see
-    them yet. Raises TrainError where less than half fits.
+    made of. QuickSRNets also start from smaller ones, with their quality: missing middle layers become exact
+    identities, which behind a ReLU1 change nothing, and missing channels are added beside those that are there, which
+    do not see them yet. Raises TrainError where less than half fits.
     """
     own = model.state_dict()
     if isinstance(model, QuickSRNet):

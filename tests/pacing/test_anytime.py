@@ -52,7 +52,6 @@ def ticking() -> Refiner:
 
 
 class Ticking(Captured):
-
     def __init__(self, engine: Scripted) -> None:
         super().__init__()
         self.engine = engine
