@@ -99,8 +99,11 @@ class PacedUpscaler:
         means = Means(engine, provider, threads, precision)
         network = find_reaching_network(str(model or DEFAULT_MODEL), self.scale)
         if network.card.scale < self.scale:
+            fitting = (n.card for n in networks().values() if n.card.scale >= self.scale)
+            able = {f"{card.arch}-{card.flavour}" for card in fitting if card.exits or pace.deadline}
+            other = f"take --model {' or '.join(sorted(able))}, " if able else ""
             raise UsageError(
-                f"{network.card.name} does not reach {float(self.scale):g} in one run; "
+                f"{network.card.name} does not reach {float(self.scale):g} in one run; {other}"
                 f"leave out the deadline or quality, or upscale by {float(network.card.scale):g} at most"
             )
         self._method: _Tiles | _WholeFrames

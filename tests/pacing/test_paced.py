@@ -99,6 +99,16 @@ def test_wishes_that_make_no_sense(tmp_path: Path, wish: dict, says: str) -> Non
     assert list(tmp_path.iterdir()) == [clip]
 
 
+def test_a_scale_that_a_network_does_not_reach_names_those_that_do(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "in.mp4", frames=2)
+    with pytest.raises(UsageError, match=r"does not reach 3 .*; take --model quicksrnet-medium-photo or quicksrnet-sm"):
+        rtsr.upscale(clip, scale=3, deadline="1s")
+    with pytest.raises(UsageError, match="does not reach 3 in one run; leave out the deadline or quality"):
+        rtsr.upscale(clip, scale=3, quality=0.5)
+    report = rtsr.upscale(clip, tmp_path / "out.mp4", scale=3, deadline="20s", model="quicksrnet-small-photo")
+    assert report.output_size == (192, 144) and counts(report)["made"] == 2
+
+
 def test_only_a_deadline_waits_for_measurements(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran, run = [], StagedEngine.exit
     monkeypatch.setattr(StagedEngine, "exit", lambda self, k, tiles: ran.append(k) or run(self, k, tiles))
