@@ -92,7 +92,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
             seconds=time.perf_counter() - began,
             cpu_seconds=time.process_time() - cpu_began,
             stages={stage: in_milliseconds(spent) for stage, spent in progress.seconds.items()},
-            notes=(*source.notes, *upscaler.notes, *notes, *sink.notes),
+            notes=(*source.notes, *(delivery.notes if delivery else ()), *upscaler.notes, *notes, *sink.notes),
             spending=progress.spending.summary(delivery.deadline) if delivery else None,
             reference=reference.summary() if reference else None,
         )
@@ -268,7 +268,8 @@ class _Flow:
             if not isinstance(item, Copied):
                 self.progress.seconds["decode"].append(time.perf_counter() - began)
             if self.delivery is not None and isinstance(item, Frame):
-                self.delivery.arrived(item)
+                waited = self.source.waited if isinstance(self.source, LiveSource) else 0.0  # Files are there.
+                self.delivery.arrived(item, waited)
             yield item
 
     def _upscaled(self, items: Generator[Item, None, None]) -> Generator[Item, None, None]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from rtsr.duration import as_seconds
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
-from rtsr.pacing.deadline import Late, Least, LiveClock, Treatment, treat
+from rtsr.pacing.deadline import Late, Least, Treatment, treat
+from rtsr.pacing.liveclock import LiveClock
 from rtsr.pacing.paced import PacedUpscaler
 from rtsr.pacing.spending import Spending
 
@@ -31,9 +32,8 @@ class Delivery:
 
     Without `live`, every frame has `deadline` seconds from when it is taken, or where that is None all the time that
     it wants. With it, frames are due at their timestamps plus a latency, and get no more than `deadline`; `follows`
-    says that they arrive at their sender's pace. Each method is for one
-    thread: `arrived` is called by the one that decodes, `make` by the one that upscales, `written` by the one that
-    encodes.
+    says that they arrive at their sender's pace, however quickly they are read. Each method is for one thread:
+    `arrived` is called by the one that decodes, `make` by the one that upscales, `written` by the one that encodes.
     """
 
     def __init__(
@@ -53,18 +53,20 @@ class Delivery:
         self.deadline = deadline
         self._budget_ns = float("inf") if deadline is None else 1e9 * deadline
         self._clock: LiveClock | None = None
+        self._later_ns = 0.0
         self._last: Frame | None = None
         self.least = Least()
 
-    def arrived(self, frame: Frame) -> None:
-        """Take note of a frame of a live stream that was just decoded."""
+    def arrived(self, frame: Frame, waited: float = 0.0) -> None:
+        """Take note of a frame of a live stream that was just decoded, and was `waited` for, in seconds."""
         if self.live is None:
             return
         now, pts_s = self.upscaler.clock(), self._seconds(frame)
         if self._clock is None:
-            self._clock = LiveClock(now, pts_s, 1e9 * self.live.latency)
-        elif self.follows:
-            self._clock = self._clock.heard(pts_s, now)
+            self._clock = LiveClock.start(now, pts_s, 1e9 * self.live.latency, self.follows)
+        else:
+            self._clock = self._clock.heard(pts_s, now, 1e9 * waited)
+            self._later_ns = max(self._later_ns, self._clock.later_ns)
 
     def make(self, frame: Frame) -> Frame | None:
         """The frame upscaled, or what stands for it; None where it is dropped, which the first never is."""
@@ -83,6 +85,13 @@ class Delivery:
         if self._clock is not None:
             latency_ns = self.upscaler.clock() - self._clock.shown_ns(self._seconds(frame))
             self.spending.latency.append(latency_ns / 1e9)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What did not go as it should, in lines for people."""
+        if self._clock is None or self._later_ns <= self._clock.latency_ns:
+            return ()
+        return (f"pictures came up to {self._later_ns / 1e9:.1f} s later than at first; the output follows them",)
 
     def _times(self, frame: Frame, now: float) -> tuple[float, float, float]:
         """When `frame` is due, until when it is worked on, and how overdue it is dropped in any case."""

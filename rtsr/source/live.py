@@ -63,6 +63,8 @@ class LiveSource(PyAVSource):
         self._pipe: _Pipe | None = None
         self.follows = address(source) not in (None, PIPE) or not _is_pipe(source)
         """Whether frames arrive at the sender's pace, however quickly they are read."""
+        self.waited = self._waiting = 0.0
+        """Seconds that the last picture was waited for, with nothing to read or decode."""
         super().__init__(source)
         self.video = replace(self.video, frames=0)
 
@@ -144,8 +146,12 @@ class LiveSource(PyAVSource):
         )
 
     def _packets(self) -> Iterator[av.Packet]:
-        for packet in super()._packets():
-            if self._stop.is_set():
+        packets = super()._packets()
+        while True:
+            asked = time.monotonic()
+            packet = next(packets, None)
+            self._waiting += time.monotonic() - asked
+            if packet is None or self._stop.is_set():
                 return
             yield packet  # Even after a stall: it may hold the last picture, which the demuxer kept back.
             if time.monotonic() - self._seen > self._stall:
@@ -164,6 +170,8 @@ class LiveSource(PyAVSource):
                     if step is not None and step > GAP / float(self.video.rate or 25):
                         gaps.append(step)
                     last = item.time
+                if not isinstance(item, Copied):
+                    self.waited, self._waiting = self._waiting, 0.0
                 handed = time.monotonic()
                 yield item
                 # However long the item waited to be taken, that is no stall of the input.

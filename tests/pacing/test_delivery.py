@@ -1,9 +1,7 @@
-"""Frames in time, or treated as late ones are, on a clock that the test moves; every one is accounted for."""
+"""Frames in time, or treated as late ones are, on a clock that the test moves. Live streams: `test_live_streams.py`."""
 
-import random
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -86,44 +84,14 @@ def test_frames_without_time_follow_the_policy(late: Late, how: Treatment, shown
     assert delivery.spending.misses == {Late.DEGRADE: 0, Late.REPEAT: 0, Late.DROP: 3}[late]
 
 
-def live_stream(seed: int) -> tuple[Delivery, list[Frame]]:
-    """400 frames at 50 a second that arrive when they may, on a machine whose load changes, and stalls."""
-    rng = random.Random(seed)
-    live = Live(latency=rng.choice([0.05, 0.2, 0.5]))
-    delivery = deliver(20, rng.choice(list(Late)), live, follows=rng.random() < 0.5)
-    upscaler, waiting, written = delivery.upscaler, [], []
-    assert isinstance(upscaler, Scripted)
-    for i in range(400):
-        if rng.random() < 0.02:
-            upscaler.load = rng.choice([0.5, 1, 3, 12])
-        upscaler.now = max(upscaler.now, 20 * MS * (i + rng.random()))
-        waiting.append(frame(i, 20 * i))
-        delivery.arrived(waiting[-1])
-        if rng.random() < 0.02:
-            upscaler.now += rng.uniform(0, 1000) * MS
-        while waiting and (len(waiting) > 4 or rng.random() < 0.7):
-            large = delivery.make(waiting.pop(0))
-            if large is not None:
-                upscaler.now += 2 * MS
-                delivery.written(large)
-                written.append(large)
-    return delivery, [*written, *filter(None, map(delivery.make, waiting))]
-
-
-@pytest.mark.parametrize("block", range(5))
-def test_every_frame_of_thousands_of_live_ones_is_accounted_for(block: int) -> None:
-    for seed in range(6 * block, 6 * (block + 1)):
-        delivery, written = live_stream(seed)
-        counts, live = delivery.spending.frames, delivery.live
-        assert sum(counts.values()) == 400 and live is not None
-        assert len(written) == 400 - counts[Treatment.DROP]
-        times = [large.pts for large in written]
-        assert times == sorted(set(times))
-        # Overdue by a latency at the most when begun; then interpolated at the slowest, and handed over.
-        slowest = 0.001 * (4 * 12 + 5 * 12 + 2)
-        assert max(delivery.spending.latency) <= 2 * live.latency + slowest + 1e-6
-        repeated = sum(a.y is b.y for a, b in pairwise(written))
-        assert repeated == counts[Treatment.REPEAT]
+def test_pictures_that_come_later_for_good_are_said_to_once() -> None:
+    for later, says in ((0.15, ()), (2.0, ("pictures came up to 2.0 s later than at first; the output follows them",))):
+        delivery = deliver(20, Late.DEGRADE, Live(latency=0.2), follows=True)
+        assert isinstance(delivery.upscaler, Scripted)
+        for i in range(200):
+            delivery.upscaler.now = 20 * MS * i + (1e9 * later if i >= 50 else 0)
+            delivery.arrived(frame(i, 20 * i), waited=0.02)
+        assert delivery.notes == says
 
 
 def test_a_deadline_that_nothing_meets_is_refused_with_what_can_be_done() -> None:
