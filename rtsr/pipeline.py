@@ -119,7 +119,7 @@ def _check_source(job: Job) -> None:
         raise UsageError(f"{job.source} is a script, which gives frames in memory; leave out --decode gpu")
     if _is_script(job) and job.live is not None:
         raise UsageError(f"{job.source} is a script, which has no clock; leave out --live and --realtime")
-    if job.live is None and address(job.source) is not None:
+    if job.live is None and is_live(job.source):
         raise UsageError(f"{job.source} is live; add --live to keep up with it")
     if job.live is not None and job.live.realtime and is_live(job.source):
         raise UsageError(f"{job.source} has a pace of its own; --realtime is for files: use --live alone")
