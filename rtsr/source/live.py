@@ -5,8 +5,7 @@ import re
 import select
 import sys
 import time
-from array import array
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +20,13 @@ from av.error import ExitError, FFmpegError, ProtocolNotFoundError
 from rtsr.errors import SourceError, UsageError
 from rtsr.frame import Frame
 from rtsr.source.base import Copied, Item
+from rtsr.source.gaps import Gaps
 from rtsr.source.pyav import PyAVSource
 
 PROTOCOLS = ("udp", "rtp", "rtsp", "rtsps", "rtmp", "srt", "tcp")
 """Network protocols that live streams come by."""
 PIPE = "-"
 """Standard input."""
-GAP = 2.5
-"""Frame times without a picture that are said to be a gap: lost on the way, or not sent."""
 
 
 def address(source: str | Path) -> str | None:
@@ -158,7 +156,7 @@ class LiveSource(PyAVSource):
                 raise TimeoutError
 
     def _decode(self) -> Iterator[av.VideoFrame | Copied]:
-        last, gaps = None, array("f")
+        last, gaps = None, Gaps()
         self._seen = time.monotonic()
         try:
             for item in super()._decode():
@@ -167,8 +165,8 @@ class LiveSource(PyAVSource):
                     if step is not None and not -1 < step < self._stall:
                         self._give_up(f"its clock jumped by {step:.1f} s")
                         return
-                    if step is not None and step > GAP / float(self.video.rate or 25):
-                        gaps.append(step)
+                    if step is not None:
+                        gaps.add(step)
                     last = item.time
                 if not isinstance(item, Copied):
                     self.waited, self._waiting = self._waiting, 0.0
@@ -186,8 +184,13 @@ class LiveSource(PyAVSource):
             with suppress(EOFError):  # It gave all that it had.
                 yield from self._stream.decode(None)
         finally:
-            if gaps:
-                self.notes.append(f"{_gaps(gaps)} in {self.name} when it came")
+            if gaps and (missing := gaps.describe(self.name, self._rate)) is not None:
+                self.notes.append(missing)
+
+    @property
+    def _rate(self) -> float:
+        """Pictures a second, or what is usual where the stream does not say."""
+        return float(self.video.rate or 25)
 
     def _give_up(self, why: str) -> None:
         self.notes.append(f"{self.name} was ended: {why}")
@@ -215,12 +218,6 @@ class PlayedSource(PyAVSource):
                 if self._stop.wait(max(0.0, began + at - time.monotonic())):
                     return
             yield item
-
-
-def _gaps(seconds: Sequence[float]) -> str:
-    if len(seconds) == 1:
-        return f"a gap of {seconds[0]:.1f} s was"
-    return f"{len(seconds)} gaps of {sum(seconds):.1f} s in all were"
 
 
 class _Pipe:
