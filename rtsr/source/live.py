@@ -2,7 +2,6 @@
 
 import os
 import re
-import select
 import sys
 import time
 from collections.abc import Generator, Iterator
@@ -20,13 +19,16 @@ from av.error import ExitError, FFmpegError, ProtocolNotFoundError
 from rtsr.errors import SourceError, UsageError
 from rtsr.frame import Frame
 from rtsr.source.base import Copied, Item
-from rtsr.source.gaps import Gaps
+from rtsr.source.gaps import Gaps, in_words
+from rtsr.source.pipe import Pipe
 from rtsr.source.pyav import PyAVSource
 
 PROTOCOLS = ("udp", "rtp", "rtsp", "rtsps", "rtmp", "srt", "tcp")
 """Network protocols that live streams come by."""
 PIPE = "-"
 """Standard input."""
+LONGEST_PROBE = 5.0
+"""Seconds of a pipe that are looked at, if there are so many, before its first picture is taken."""
 
 
 def address(source: str | Path) -> str | None:
@@ -58,7 +60,7 @@ class LiveSource(PyAVSource):
 
     def __init__(self, source: str | Path, stall: float, stop: Event) -> None:
         self._stall, self._stop = stall, stop
-        self._pipe: _Pipe | None = None
+        self._pipe: Pipe | None = None
         self.follows = address(source) not in (None, PIPE) or not _is_pipe(source)
         """Whether frames arrive at the sender's pace, however quickly they are read."""
         self.waited = self._waiting = 0.0
@@ -95,7 +97,11 @@ class LiveSource(PyAVSource):
 
     def _open(self) -> InputContainer:
         try:
-            return self._open_stream()
+            container = self._open_stream()
+            if not container.streams:  # Bytes came, but nothing that says what they are.
+                container.close()
+                raise TimeoutError
+            return container
         except (TimeoutError, ExitError) as cause:
             raise self._silent() from cause
         except ProtocolNotFoundError as cause:
@@ -124,9 +130,10 @@ class LiveSource(PyAVSource):
         return av.open(self.name, timeout=limits, options=_network_options(self.name))
 
     def _open_pipe(self, file: IO[bytes]) -> InputContainer:
-        self._pipe = _Pipe(file, self._stall, self._stop)
+        self._pipe = Pipe(file, time.monotonic() + self._stall, self._stop)
+        probe = min(LONGEST_PROBE, self._stall / 2)  # Of a stream that comes at its time there is no more.
         try:
-            return av.open(self._pipe, "r")
+            return av.open(self._pipe, "r", options={"analyzeduration": str(round(1e6 * probe))})
         except (FFmpegError, ValueError):
             self._pipe.check()
             raise
@@ -147,6 +154,8 @@ class LiveSource(PyAVSource):
         packets = super()._packets()
         while True:
             asked = time.monotonic()
+            if self._pipe is not None:
+                self._pipe.until = self._seen + self._stall
             packet = next(packets, None)
             self._waiting += time.monotonic() - asked
             if packet is None or self._stop.is_set():
@@ -163,7 +172,7 @@ class LiveSource(PyAVSource):
                 if not isinstance(item, Copied) and item.time is not None:
                     step = None if last is None else item.time - last
                     if step is not None and not -1 < step < self._stall:
-                        self._give_up(f"its clock jumped by {step:.1f} s")
+                        self._give_up(f"its clock jumped by {in_words(step)}")
                         return
                     if step is not None:
                         gaps.add(step)
@@ -181,7 +190,7 @@ class LiveSource(PyAVSource):
         except (SourceError, OSError) as cause:
             stalled = isinstance(cause, OSError) or isinstance(cause.__cause__, ExitError)
             self._give_up(f"no picture arrived for {self._stall:g} s" if stalled else "it vanished")
-            with suppress(EOFError):  # It gave all that it had.
+            with suppress(FFmpegError):  # It gave all that it had, or what is left is damaged.
                 yield from self._stream.decode(None)
         finally:
             if gaps and (missing := gaps.describe(self.name, self._rate)) is not None:
@@ -218,40 +227,6 @@ class PlayedSource(PyAVSource):
                 if self._stop.wait(max(0.0, began + at - time.monotonic())):
                     return
             yield item
-
-
-class _Pipe:
-    """A pipe that av.open reads from without ever waiting for longer than `stall` seconds (not on Windows)."""
-
-    def __init__(self, file: IO[bytes], stall: float, stop: Event) -> None:
-        self._file, self._stall, self._stop = file, stall, stop
-        self.stalled = self.interrupted = False
-
-    def read(self, size: int) -> bytes:
-        """Some bytes; none where the writer closed the pipe, or where nothing comes, which sets `stalled`."""
-        try:
-            return self._read(size)
-        except KeyboardInterrupt:  # PyAV would print it and go on.
-            self.interrupted = True
-            return b""
-
-    def _read(self, size: int) -> bytes:
-        waited_until = time.monotonic() + self._stall
-        while not self._stop.is_set() and not self.interrupted:
-            ready, _, _ = select.select([self._file], [], [], 0.1)
-            if ready:
-                return os.read(self._file.fileno(), size)
-            if time.monotonic() > waited_until:
-                self.stalled = True
-                break
-        return b""
-
-    def check(self) -> None:
-        """Raise what ended the pipe: TimeoutError where nothing came, or KeyboardInterrupt."""
-        if self.interrupted:
-            raise KeyboardInterrupt
-        if self.stalled:
-            raise TimeoutError
 
 
 def _is_pipe(source: str | Path) -> bool:
