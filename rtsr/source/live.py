@@ -171,7 +171,7 @@ class LiveSource(PyAVSource):
             for item in super()._decode():
                 if not isinstance(item, Copied) and item.time is not None:
                     step = None if last is None else item.time - last
-                    if step is not None and not -1 < step < self._stall:
+                    if step is not None and not -0.5 / self._rate < step < self._stall:
                         self._give_up(f"its clock jumped by {in_words(step)}")
                         return
                     if step is not None:
