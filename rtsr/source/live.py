@@ -27,6 +27,8 @@ PROTOCOLS = ("udp", "rtp", "rtsp", "rtsps", "rtmp", "srt", "tcp")
 """Network protocols that live streams come by."""
 PIPE = "-"
 """Standard input."""
+PUSHED = tuple(protocol for protocol in PROTOCOLS if protocol != "tcp")
+"""Those whose pictures come at their sender's pace; bytes of TCP alone wait until they are read, as in a pipe."""
 LONGEST_PROBE = 5.0
 """Seconds of a pipe that are looked at, if there are so many, before its first picture is taken."""
 
@@ -61,7 +63,7 @@ class LiveSource(PyAVSource):
     def __init__(self, source: str | Path, stall: float, stop: Event) -> None:
         self._stall, self._stop = stall, stop
         self._pipe: Pipe | None = None
-        self.follows = address(source) not in (None, PIPE) or not _is_pipe(source)
+        self.follows = not _is_pipe(source) and _scheme(source) in (None, *PUSHED)
         """Whether frames arrive at the sender's pace, however quickly they are read."""
         self.waited = self._waiting = 0.0
         """Seconds that the last picture was waited for, with nothing to read or decode."""
@@ -235,9 +237,14 @@ def _is_pipe(source: str | Path) -> bool:
     return S_ISFIFO(os.stat(source).st_mode)
 
 
+def _scheme(source: str | Path) -> str | None:
+    """The protocol of an address; None where `source` is a path, or the pipe."""
+    return None if address(source) in (None, PIPE) else str(source).partition(":")[0].lower()
+
+
 def _network_options(url: str) -> dict[str, str]:
     """Short probing, so that the first frames do not wait; a full buffer loses packets, not the stream."""
-    scheme = url.partition(":")[0].lower()
+    scheme = _scheme(url)
     if scheme not in PROTOCOLS:
         raise UsageError(f"{url}: {scheme} is no protocol of live streams; known: {', '.join(PROTOCOLS)}")
     probing = {"probesize": "1000000", "analyzeduration": "1000000"}
