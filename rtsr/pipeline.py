@@ -92,7 +92,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
             seconds=time.perf_counter() - began,
             cpu_seconds=time.process_time() - cpu_began,
             stages={stage: in_milliseconds(spent) for stage, spent in progress.seconds.items()},
-            notes=(*source.notes, *(delivery.notes if delivery else ()), *upscaler.notes, *notes, *sink.notes),
+            notes=(*source.notes, *(delivery.notes() if delivery else ()), *upscaler.notes, *notes, *sink.notes),
             spending=progress.spending.summary(delivery.deadline) if delivery else None,
             reference=reference.summary() if reference else None,
         )

@@ -7,7 +7,7 @@ from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
 from rtsr.pacing.deadline import Late, Least, Treatment, treat
 from rtsr.pacing.liveclock import LiveClock
-from rtsr.pacing.paced import PacedUpscaler
+from rtsr.pacing.paced import Minimum, PacedUpscaler
 from rtsr.pacing.spending import Spending
 
 
@@ -48,7 +48,7 @@ class Delivery:
         follows: bool = False,
     ) -> None:
         self.upscaler, self.late, self.spending, self.live, self.follows = upscaler, late, spending, live, follows
-        self._base = source.time_base
+        self._source, self._base = source, source.time_base
         self._size = large.width, large.height
         self.deadline = deadline
         self._budget_ns = float("inf") if deadline is None else 1e9 * deadline
@@ -86,12 +86,30 @@ class Delivery:
             latency_ns = self.upscaler.clock() - self._clock.shown_ns(self._seconds(frame))
             self.spending.latency.append(latency_ns / 1e9)
 
-    @property
     def notes(self) -> tuple[str, ...]:
-        """What did not go as it should, in lines for people."""
-        if self._clock is None or self._later_ns <= self._clock.latency_ns:
-            return ()
-        return (f"pictures came up to {self._later_ns / 1e9:.1f} s later than at first; the output follows them",)
+        """What did not go as it should, in lines for people, when all frames are through."""
+        notes = []
+        if self._clock is not None and self._later_ns > self._clock.latency_ns:
+            notes.append(
+                f"pictures came up to {self._later_ns / 1e9:.1f} s later than at first; the output follows them"
+            )
+        frames, spending = sum(self.spending.frames.values()), self.spending
+        if frames and self.deadline is not None and not spending.frames[Treatment.REFINE] and not spending.reused:
+            notes += self._nothing_refined(self.deadline)
+        return tuple(notes)
+
+    def _nothing_refined(self, deadline: float) -> list[str]:
+        """Why no frame got anything from the network, and what to do; empty where there was nothing for it to do."""
+        half = float("inf") if self.live is None else self.live.latency / 2
+        room, longer = min((deadline, "a longer deadline"), (half, "more --latency"))
+        least = self.upscaler.minimum(self._source, *self._size)
+        if least.seconds <= room and not self.spending.misses:
+            return []
+        busy = ", and the machine was busier than that" if least.seconds <= room else ""
+        return [
+            f"no frame got anything from the network within {1000 * room:.3g} ms: {_in_words(least)}{busy}; "
+            f"give {longer} or a smaller scale"
+        ]
 
     def _times(self, frame: Frame, now: float) -> tuple[float, float, float]:
         """When `frame` is due, until when it is worked on, and how overdue it is dropped in any case."""
@@ -126,7 +144,12 @@ def check_possible(upscaler: PacedUpscaler, source: Video, large: Video, deadlin
     if least.seconds > deadline:
         raise UsageError(
             f"{1000 * deadline:.3g} ms is too little for {source.width}x{source.height} to "
-            f"{large.width}x{large.height} here: interpolating takes {least.begin_ns / 1e6:.1f} ms, the least of a "
-            f"network {least.network_ns / 1e6:.1f} ms more; give --deadline {1000 * least.seconds:.0f}ms or more, or "
-            "take frames without the network with --late degrade"
+            f"{large.width}x{large.height} here: {_in_words(least)}; "
+            f"give --deadline {1000 * least.seconds:.0f}ms or more, "
+            "or take frames without the network with --late degrade"
         )
+
+
+def _in_words(least: Minimum) -> str:
+    begin_ms, network_ms = least.begin_ns / 1e6, least.network_ns / 1e6
+    return f"interpolating takes {begin_ms:.1f} ms, the least of a network {network_ms:.1f} ms more"
