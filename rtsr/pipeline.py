@@ -92,7 +92,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
             seconds=time.perf_counter() - began,
             cpu_seconds=time.process_time() - cpu_began,
             stages={stage: in_milliseconds(spent) for stage, spent in progress.seconds.items()},
-            notes=(*source.notes, *upscaler.notes, *notes, *sink.notes),
+            notes=(*source.notes, *(delivery.notes() if delivery else ()), *upscaler.notes, *notes, *sink.notes),
             spending=progress.spending.summary(delivery.deadline) if delivery else None,
             reference=reference.summary() if reference else None,
         )
@@ -119,7 +119,7 @@ def _check_source(job: Job) -> None:
         raise UsageError(f"{job.source} is a script, which gives frames in memory; leave out --decode gpu")
     if _is_script(job) and job.live is not None:
         raise UsageError(f"{job.source} is a script, which has no clock; leave out --live and --realtime")
-    if job.live is None and address(job.source) is not None:
+    if job.live is None and is_live(job.source):
         raise UsageError(f"{job.source} is live; add --live to keep up with it")
     if job.live is not None and job.live.realtime and is_live(job.source):
         raise UsageError(f"{job.source} has a pace of its own; --realtime is for files: use --live alone")
@@ -268,7 +268,8 @@ class _Flow:
             if not isinstance(item, Copied):
                 self.progress.seconds["decode"].append(time.perf_counter() - began)
             if self.delivery is not None and isinstance(item, Frame):
-                self.delivery.arrived(item)
+                waited = self.source.waited if isinstance(self.source, LiveSource) else 0.0  # Files are there.
+                self.delivery.arrived(item, waited)
             yield item
 
     def _upscaled(self, items: Generator[Item, None, None]) -> Generator[Item, None, None]:

@@ -9,10 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -24,57 +21,11 @@ from rtsr.job import Job
 from rtsr.pacing.delivery import Live
 from rtsr.pacing.paced import Pace
 from rtsr.pipeline import run
-from rtsr.report import Report
 from rtsr.sink.encoding import Encoding
 from rtsr.source.live import LiveSource
-from tests.media import luma, make_video, picture, picture_number, probe
+from tests.media import make_video, picture, probe
 from tests.networks import exported
-from tests.streams import as_transport_stream, free_port, sending
-
-MODEL = "quicksrnet-small"
-SCALE = Fraction(2)
-
-
-def upscale(source: Path | str, output: Path | str, **wishes: object) -> Report:
-    live = wishes.pop("live", Live(stall=1.5))
-    return run(Job(source, output, SCALE, model=MODEL, live=live, threads=1, **wishes))  # type: ignore[arg-type]
-
-
-def assert_accounted(report: Report, decoded: int | None = None) -> None:
-    """What was written is what came in, less what is said to have been dropped."""
-    assert report.spending is not None
-    counts = report.spending["frames"]
-    assert isinstance(counts, dict)
-    assert decoded in (None, sum(counts.values()))
-    assert report.frames == sum(counts.values()) - counts["dropped"]
-    numbers = [picture_number(plane) for plane in luma(Path(report.output))]
-    assert len(numbers) == report.frames > 0
-    steps = [(b - a) % 64 for a, b in pairwise(numbers)]
-    assert sum(step == 0 for step in steps) == counts["repeated"], (steps, counts)
-
-
-@contextmanager
-def fifo(path: Path, data: bytes, hold: float = 0.0) -> Iterator[Path]:
-    """A named pipe that `data` is written into, and which is then held open for at most `hold` seconds."""
-    os.mkfifo(path)
-    done = threading.Event()
-
-    def feed() -> None:
-        try:
-            with open(path, "wb") as pipe:
-                pipe.write(data)
-                pipe.flush()
-                done.wait(hold)
-        except BrokenPipeError:
-            pass  # The reader had enough.
-
-    writer = threading.Thread(target=feed)
-    writer.start()
-    try:
-        yield path
-    finally:
-        done.set()
-        writer.join()
+from tests.streams import MODEL, SCALE, as_transport_stream, assert_accounted, fifo, free_port, sending, upscale
 
 
 def test_a_network_stream_that_stops(tmp_path: Path) -> None:
@@ -155,7 +106,8 @@ def test_standard_input_to_standard_output(tmp_path: Path) -> None:
 
 def test_a_picture_that_changes_its_size(tmp_path: Path) -> None:
     first = make_video(tmp_path / "a.mp4", frames=30, audio=False)
-    second = make_video(tmp_path / "b.mp4", frames=30, size=(96, 64), audio=False)
+    times = [3000 * (33 + i) for i in range(30)]  # Behind those of the first.
+    second = make_video(tmp_path / "b.mp4", frames=30, size=(96, 64), pts=times, audio=False)
     data = as_transport_stream(first) + as_transport_stream(second)
     with (
         fifo(tmp_path / "pipe", data) as pipe,

@@ -184,35 +184,3 @@ class Least:
     def fade(self) -> None:
         """A frame was not refined: expect a little less, or one stall would end refining for good."""
         self.ns *= 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class LiveClock:
-    """When the frames of a live input are due: at their timestamps, counted from the first, plus a latency."""
-
-    began_ns: float
-    """When the first frame arrived, or would have, had it been as quick as the quickest."""
-    first_pts_s: float
-    latency_ns: float
-
-    def shown_ns(self, pts_s: float) -> float:
-        """When a frame belongs, with no latency."""
-        return self.began_ns + (pts_s - self.first_pts_s) * 1e9
-
-    def due_ns(self, pts_s: float) -> float:
-        return self.shown_ns(pts_s) + self.latency_ns
-
-    def target_ns(self, pts_s: float, now_ns: float, budget_ns: float) -> float:
-        """Until when a frame is worked on: for its budget, but not into the second half of the latency.
-
-        That half is for what cannot be foreseen; a stream that fell behind catches up, since its frames get less.
-        """
-        return min(now_ns + budget_ns, self.due_ns(pts_s) - self.latency_ns / 2)
-
-    def heard(self, pts_s: float, now_ns: float) -> "LiveClock":
-        """The clock after a frame arrived at `now_ns`: earlier, where frames turn out to be quicker than the first.
-
-        The first frame of a network stream waits while the stream is being probed. Not for sources that are read as
-        fast as one likes: such a clock would run away.
-        """
-        return replace(self, began_ns=min(self.began_ns, now_ns - (pts_s - self.first_pts_s) * 1e9))

@@ -6,8 +6,9 @@ from math import ceil
 from rtsr.duration import as_seconds
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
-from rtsr.pacing.deadline import Late, Least, LiveClock, Treatment, treat
-from rtsr.pacing.paced import PacedUpscaler
+from rtsr.pacing.deadline import Late, Least, Treatment, treat
+from rtsr.pacing.liveclock import LiveClock
+from rtsr.pacing.paced import Minimum, PacedUpscaler
 from rtsr.pacing.spending import Spending
 
 
@@ -32,9 +33,8 @@ class Delivery:
 
     Without `live`, every frame has `deadline` seconds from when it is taken, or where that is None all the time that
     it wants. With it, frames are due at their timestamps plus a latency, and get no more than `deadline`; `follows`
-    says that they arrive at their sender's pace. Each method is for one
-    thread: `arrived` is called by the one that decodes, `make` by the one that upscales, `written` by the one that
-    encodes.
+    says that they arrive at their sender's pace, however quickly they are read. Each method is for one thread:
+    `arrived` is called by the one that decodes, `make` by the one that upscales, `written` by the one that encodes.
     """
 
     def __init__(
@@ -49,23 +49,25 @@ class Delivery:
         follows: bool = False,
     ) -> None:
         self.upscaler, self.late, self.spending, self.live, self.follows = upscaler, late, spending, live, follows
-        self._base = source.time_base
+        self._source, self._base = source, source.time_base
         self._size = large.width, large.height
         self.deadline = deadline
         self._budget_ns = float("inf") if deadline is None else 1e9 * deadline
         self._clock: LiveClock | None = None
+        self._later_ns = 0.0
         self._last: Frame | None = None
         self.least = Least()
 
-    def arrived(self, frame: Frame) -> None:
-        """Take note of a frame of a live stream that was just decoded."""
+    def arrived(self, frame: Frame, waited: float = 0.0) -> None:
+        """Take note of a frame of a live stream that was just decoded, and was `waited` for, in seconds."""
         if self.live is None:
             return
         now, pts_s = self.upscaler.clock(), self._seconds(frame)
         if self._clock is None:
-            self._clock = LiveClock(now, pts_s, 1e9 * self.live.latency)
-        elif self.follows:
-            self._clock = self._clock.heard(pts_s, now)
+            self._clock = LiveClock.start(now, pts_s, 1e9 * self.live.latency, self.follows)
+        else:
+            self._clock = self._clock.heard(pts_s, now, 1e9 * waited)
+            self._later_ns = max(self._later_ns, self._clock.later_ns)
 
     def make(self, frame: Frame) -> Frame | None:
         """The frame upscaled, or what stands for it; None where it is dropped, which the first never is."""
@@ -84,6 +86,31 @@ class Delivery:
         if self._clock is not None:
             latency_ns = self.upscaler.clock() - self._clock.shown_ns(self._seconds(frame))
             self.spending.latency.append(latency_ns / 1e9)
+
+    def notes(self) -> tuple[str, ...]:
+        """What did not go as it should, in lines for people, when all frames are through."""
+        notes = []
+        if self._clock is not None and self._later_ns > self._clock.latency_ns:
+            notes.append(
+                f"pictures came up to {self._later_ns / 1e9:.1f} s later than at first; the output follows them"
+            )
+        frames, spending = sum(self.spending.frames.values()), self.spending
+        if frames and self.deadline is not None and not spending.frames[Treatment.REFINE] and not spending.reused:
+            notes += self._nothing_refined(self.deadline)
+        return tuple(notes)
+
+    def _nothing_refined(self, deadline: float) -> list[str]:
+        """Why no frame got anything from the network, and what to do; empty where there was nothing for it to do."""
+        half = float("inf") if self.live is None else self.live.latency / 2
+        room, longer = min((deadline, "a longer deadline"), (half, "more --latency"))
+        least = self.upscaler.minimum(self._source, *self._size)
+        if least.seconds <= room and not self.spending.misses:
+            return []
+        busy = ", and the machine was busier than that" if least.seconds <= room else ""
+        return [
+            f"no frame got anything from the network within {1000 * room:.3g} ms: {_in_words(least)}{busy}; "
+            f"give {longer} or a smaller scale"
+        ]
 
     def _times(self, frame: Frame, now: float) -> tuple[float, float, float]:
         """When `frame` is due, until when it is worked on, and how overdue it is dropped in any case."""
@@ -119,7 +146,12 @@ def check_possible(upscaler: PacedUpscaler, source: Video, large: Video, deadlin
     if least.seconds > deadline:
         raise UsageError(
             f"{1000 * deadline:.3g} ms is too little for {source.width}x{source.height} to "
-            f"{large.width}x{large.height} here: interpolating takes {least.begin_ns / 1e6:.1f} ms, the least of a "
-            f"network {least.network_ns / 1e6:.1f} ms more; give --deadline {ceil(1200 * least.seconds)}ms or more, or "
-            "take frames without the network with --late degrade"
+            f"{large.width}x{large.height} here: {_in_words(least)}; "
+            f"give --deadline {ceil(1200 * least.seconds)}ms or more, "
+            "or take frames without the network with --late degrade"
         )
+
+
+def _in_words(least: Minimum) -> str:
+    begin_ms, network_ms = least.begin_ns / 1e6, least.network_ns / 1e6
+    return f"interpolating takes {begin_ms:.1f} ms, the least of a network {network_ms:.1f} ms more"

@@ -2,11 +2,9 @@
 
 import os
 import re
-import select
 import sys
 import time
-from array import array
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +19,18 @@ from av.error import ExitError, FFmpegError, ProtocolNotFoundError
 from rtsr.errors import SourceError, UsageError
 from rtsr.frame import Frame
 from rtsr.source.base import Copied, Item
+from rtsr.source.gaps import Gaps, in_words
+from rtsr.source.pipe import Pipe
 from rtsr.source.pyav import PyAVSource
 
 PROTOCOLS = ("udp", "rtp", "rtsp", "rtsps", "rtmp", "srt", "tcp")
 """Network protocols that live streams come by."""
 PIPE = "-"
 """Standard input."""
-GAP = 2.5
-"""Frame times without a picture that are said to be a gap: lost on the way, or not sent."""
+PUSHED = tuple(protocol for protocol in PROTOCOLS if protocol != "tcp")
+"""Those whose pictures come at their sender's pace; bytes of TCP alone wait until they are read, as in a pipe."""
+LONGEST_PROBE = 5.0
+"""Seconds of a pipe that are looked at, if there are so many, before its first picture is taken."""
 
 
 def address(source: str | Path) -> str | None:
@@ -60,9 +62,11 @@ class LiveSource(PyAVSource):
 
     def __init__(self, source: str | Path, stall: float, stop: Event) -> None:
         self._stall, self._stop = stall, stop
-        self._pipe: _Pipe | None = None
-        self.follows = address(source) not in (None, PIPE) or not _is_pipe(source)
+        self._pipe: Pipe | None = None
+        self.follows = not _is_pipe(source) and _scheme(source) in (None, *PUSHED)
         """Whether frames arrive at the sender's pace, however quickly they are read."""
+        self.waited = self._waiting = 0.0
+        """Seconds that the last picture was waited for, with nothing to read or decode."""
         super().__init__(source)
         self.video = replace(self.video, frames=0)
 
@@ -95,7 +99,11 @@ class LiveSource(PyAVSource):
 
     def _open(self) -> InputContainer:
         try:
-            return self._open_stream()
+            container = self._open_stream()
+            if not container.streams:  # Bytes came, but nothing that says what they are.
+                container.close()
+                raise TimeoutError
+            return container
         except (TimeoutError, ExitError) as cause:
             raise self._silent() from cause
         except ProtocolNotFoundError as cause:
@@ -124,9 +132,10 @@ class LiveSource(PyAVSource):
         return av.open(self.name, timeout=limits, options=_network_options(self.name))
 
     def _open_pipe(self, file: IO[bytes]) -> InputContainer:
-        self._pipe = _Pipe(file, self._stall, self._stop)
+        self._pipe = Pipe(file, time.monotonic() + self._stall, self._stop)
+        probe = min(LONGEST_PROBE, self._stall / 2)  # Of a stream that comes at its time there is no more.
         try:
-            return av.open(self._pipe, "r")
+            return av.open(self._pipe, "r", options={"analyzeduration": str(round(1e6 * probe))})
         except (FFmpegError, ValueError):
             self._pipe.check()
             raise
@@ -144,26 +153,34 @@ class LiveSource(PyAVSource):
         )
 
     def _packets(self) -> Iterator[av.Packet]:
-        for packet in super()._packets():
-            if self._stop.is_set():
+        packets = super()._packets()
+        while True:
+            asked = time.monotonic()
+            if self._pipe is not None:
+                self._pipe.until = self._seen + self._stall
+            packet = next(packets, None)
+            self._waiting += time.monotonic() - asked
+            if packet is None or self._stop.is_set():
                 return
             yield packet  # Even after a stall: it may hold the last picture, which the demuxer kept back.
             if time.monotonic() - self._seen > self._stall:
                 raise TimeoutError
 
     def _decode(self) -> Iterator[av.VideoFrame | Copied]:
-        last, gaps = None, array("f")
+        last, gaps = None, Gaps()
         self._seen = time.monotonic()
         try:
             for item in super()._decode():
                 if not isinstance(item, Copied) and item.time is not None:
                     step = None if last is None else item.time - last
-                    if step is not None and not -1 < step < self._stall:
-                        self._give_up(f"its clock jumped by {step:.1f} s")
+                    if step is not None and not -0.5 / self._rate < step < self._stall:
+                        self._give_up(f"its clock jumped by {in_words(step)}")
                         return
-                    if step is not None and step > GAP / float(self.video.rate or 25):
-                        gaps.append(step)
+                    if step is not None:
+                        gaps.add(step)
                     last = item.time
+                if not isinstance(item, Copied):
+                    self.waited, self._waiting = self._waiting, 0.0
                 handed = time.monotonic()
                 yield item
                 # However long the item waited to be taken, that is no stall of the input.
@@ -175,11 +192,16 @@ class LiveSource(PyAVSource):
         except (SourceError, OSError) as cause:
             stalled = isinstance(cause, OSError) or isinstance(cause.__cause__, ExitError)
             self._give_up(f"no picture arrived for {self._stall:g} s" if stalled else "it vanished")
-            with suppress(EOFError):  # It gave all that it had.
+            with suppress(FFmpegError):  # It gave all that it had, or what is left is damaged.
                 yield from self._stream.decode(None)
         finally:
-            if gaps:
-                self.notes.append(f"{_gaps(gaps)} in {self.name} when it came")
+            if gaps and (missing := gaps.describe(self.name, self._rate)) is not None:
+                self.notes.append(missing)
+
+    @property
+    def _rate(self) -> float:
+        """Pictures a second, or what is usual where the stream does not say."""
+        return float(self.video.rate or 25)
 
     def _give_up(self, why: str) -> None:
         self.notes.append(f"{self.name} was ended: {why}")
@@ -209,55 +231,20 @@ class PlayedSource(PyAVSource):
             yield item
 
 
-def _gaps(seconds: Sequence[float]) -> str:
-    if len(seconds) == 1:
-        return f"a gap of {seconds[0]:.1f} s was"
-    return f"{len(seconds)} gaps of {sum(seconds):.1f} s in all were"
-
-
-class _Pipe:
-    """A pipe that av.open reads from without ever waiting for longer than `stall` seconds (not on Windows)."""
-
-    def __init__(self, file: IO[bytes], stall: float, stop: Event) -> None:
-        self._file, self._stall, self._stop = file, stall, stop
-        self.stalled = self.interrupted = False
-
-    def read(self, size: int) -> bytes:
-        """Some bytes; none where the writer closed the pipe, or where nothing comes, which sets `stalled`."""
-        try:
-            return self._read(size)
-        except KeyboardInterrupt:  # PyAV would print it and go on.
-            self.interrupted = True
-            return b""
-
-    def _read(self, size: int) -> bytes:
-        waited_until = time.monotonic() + self._stall
-        while not self._stop.is_set() and not self.interrupted:
-            ready, _, _ = select.select([self._file], [], [], 0.1)
-            if ready:
-                return os.read(self._file.fileno(), size)
-            if time.monotonic() > waited_until:
-                self.stalled = True
-                break
-        return b""
-
-    def check(self) -> None:
-        """Raise what ended the pipe: TimeoutError where nothing came, or KeyboardInterrupt."""
-        if self.interrupted:
-            raise KeyboardInterrupt
-        if self.stalled:
-            raise TimeoutError
-
-
 def _is_pipe(source: str | Path) -> bool:
     if address(source) is not None:
         return address(source) == PIPE
     return S_ISFIFO(os.stat(source).st_mode)
 
 
+def _scheme(source: str | Path) -> str | None:
+    """The protocol of an address; None where `source` is a path, or the pipe."""
+    return None if address(source) in (None, PIPE) else str(source).partition(":")[0].lower()
+
+
 def _network_options(url: str) -> dict[str, str]:
     """Short probing, so that the first frames do not wait; a full buffer loses packets, not the stream."""
-    scheme = url.partition(":")[0].lower()
+    scheme = _scheme(url)
     if scheme not in PROTOCOLS:
         raise UsageError(f"{url}: {scheme} is no protocol of live streams; known: {', '.join(PROTOCOLS)}")
     probing = {"probesize": "1000000", "analyzeduration": "1000000"}

@@ -120,8 +120,9 @@ class PyAVSource:
                     damaged += 1
         except FFmpegError as cause:
             raise SourceError(f"{self.name}: reading failed ({cause.strerror}); is the file complete?") from cause
-        if damaged:
-            self.notes.append(f"{damaged} damaged video packets were left out, as a player would")
+        finally:  # However it ends: a live stream hardly ever does so of itself.
+            if damaged:
+                self.notes.append(f"{damaged} damaged video packets were left out, as a player would")
 
     def _frame(self, picture: av.VideoFrame, clock: "Clock") -> Frame | GpuFrame:
         self._check_size(picture)

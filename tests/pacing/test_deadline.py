@@ -5,10 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from rtsr.pacing.deadline import CostModel, Ladder, Late, Least, LiveClock, Rate, Treatment, treat
+from rtsr.pacing.deadline import CostModel, Ladder, Late, Least, Rate, Treatment, treat
 
 MS = 1e6
-LATENCY = 200 * MS
 
 
 @pytest.mark.parametrize(
@@ -72,63 +71,6 @@ def test_a_ladder_does_not_swing_where_a_rung_only_just_fits() -> None:
         rungs.append(ladder.rung)
     changes = sum(before != after for before, after in pairwise(rungs))
     assert changes < 10  # It would be hundreds if the next rung were taken whenever it fits.
-
-
-def test_a_clock_is_as_early_as_its_quickest_frame() -> None:
-    clock = LiveClock(1000 * MS, 7.0, LATENCY)
-    assert clock.due_ns(7.5) == 1700 * MS and clock.shown_ns(7.5) == 1500 * MS
-    assert clock.heard(7.5, 1600 * MS) == clock
-    assert clock.heard(7.5, 1200 * MS).due_ns(7.5) == 1400 * MS
-
-
-def simulate(seed: int) -> None:
-    """A live stream with random times of arrival, refining, interpolating and encoding, and a queue of four."""
-    rng = random.Random(seed)
-    late = rng.choice(list(Late))
-    period = rng.choice([8, 16, 33, 100]) * MS
-    work = {
-        Treatment.REFINE: rng.uniform(0.1, 1.5) * period,
-        Treatment.INTERPOLATE: rng.uniform(0.05, 0.9) * period,
-        Treatment.REPEAT: 0.01 * period,
-        Treatment.DROP: 0.0,
-    }
-    least = Least(work[Treatment.INTERPOLATE])
-    clock, now, taken_ns = LiveClock(0.0, 0.0, LATENCY), 0.0, [0.0] * 4
-    made = []
-    for i in range(700):
-        upset = rng.random() if i < 300 else 1.0
-        hung = 700 * MS if upset < 0.004 else 0.0
-        # A frame cannot come in before the queue has room for it.
-        arrived = max(i * period + abs(rng.gauss(0, 0.3)) * period + hung, taken_ns[i % 4])
-        now = taken_ns[i % 4] = max(now, arrived)
-        pts = i * period / 1e9
-        due = clock.due_ns(pts)
-        how = treat(late, now, due, least.ns, LATENCY)
-        made.append(how)
-        before, stall = now, 500 * MS if upset > 0.997 and i < 300 else 0.0
-        if how is Treatment.REFINE:
-            until = clock.target_ns(pts, now, period)
-            took = max(least.ns, min(work[how], until - now))
-            now += took + stall
-            least.observe(work[Treatment.INTERPOLATE])
-            assert now - stall <= due + 1
-        else:
-            now += work[how] + stall
-            least.fade()
-        if how is Treatment.INTERPOLATE:
-            assert before < due and now - stall < due + work[how]
-        if how is Treatment.REPEAT:
-            assert late is not Late.DROP and before <= due + LATENCY
-        if how is Treatment.DROP:
-            assert late is Late.DROP or before > due + LATENCY - 1
-    # Whatever happened before: a stream that can be made is made.
-    assert made[-100:].count(Treatment.REFINE) > 60, seed
-
-
-@pytest.mark.parametrize("block", range(10))
-def test_thousands_of_live_streams_keep_their_latency(block: int) -> None:
-    for seed in range(300 * block, 300 * (block + 1)):
-        simulate(seed)
 
 
 def test_waits_are_left_time_for_however_short_the_stage() -> None:
