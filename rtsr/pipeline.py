@@ -1,23 +1,18 @@
-"""A whole file: decode, upscale and encode on three threads, then check what was written.
-
-Queues between the threads are bounded (`rtsr.buffer`); the first error is raised in the caller.
-"""
+"""A whole file: open what a job needs, let all frames through, then check what was written."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from rtsr.buffer import buffered
 from rtsr.engine.choice import Means, Tell
 from rtsr.errors import SinkError, SourceError, UsageError
-from rtsr.frame import Frame, GpuFrame, Video
+from rtsr.flow import Flow
+from rtsr.frame import Video
 from rtsr.job import Job, label, plan
 from rtsr.pacing.deadline import Late
 from rtsr.pacing.delivery import Delivery, check_possible
@@ -29,18 +24,14 @@ from rtsr.report import Progress, Report
 from rtsr.sink.names import check_output
 from rtsr.sink.pyav import PyAVSink, holding_suffix
 from rtsr.sink.stream import StreamSink
-from rtsr.source.base import Copied, Item, Source
+from rtsr.source.base import Source
 from rtsr.source.live import LiveSource, PlayedSource, address, is_live
 from rtsr.source.nvdec import NvdecSource
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
 from rtsr.still import is_still, upscale_still
-from rtsr.upscaler import UnderWay, Upscaler
+from rtsr.upscaler import Upscaler
 
-DEPTH = 6
-"""Frames and packets that may wait between two stages."""
-LIVE_DEPTH = 4
-"""The same for a live input: what waits is late."""
 NVENC = "_nvenc"
 """How the names of encoders end that take frames on an NVIDIA GPU."""
 USUAL_DEADLINE = 1 / 30
@@ -80,7 +71,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
         opening = partial(_open_sink, job, output, large, source, gpu)
         # Where frames have a deadline, they come before their encoder.
         sink = opened.enter_context(giving_way(opening) if delivery else opening())
-        flow = _Flow(source, upscaler, delivery, reference, sink, progress, stop, gpu is not None)
+        flow = Flow(source, upscaler, delivery, reference, sink, progress, stop, gpu is not None)
         _finish(job, flow, watch)
         return Report(
             source=str(job.source),
@@ -98,7 +89,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
         )
 
 
-def _finish(job: Job, flow: "_Flow", watch: Callable[[Progress], None] | None) -> None:
+def _finish(job: Job, flow: Flow, watch: Callable[[Progress], None] | None) -> None:
     """Let all frames through and check what was written; where that is stopped, keep what can be kept."""
     sink = flow.sink
     try:
@@ -225,109 +216,3 @@ def _keep_part(sink: PyAVSink, frames: int) -> str:
         return "stopped before the first frame; nothing was kept"
     sink.close()
     return f"stopped after {frames} frames; they are kept in {sink.finish(partial=True)}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Flow:
-    """Everything from `source` to `sink`: decoding and upscaling on their own threads, encoding on the caller's."""
-
-    source: Source
-    upscaler: Upscaler | PacedUpscaler
-    delivery: Delivery | None
-    reference: Reference | None
-    sink: PyAVSink
-    progress: Progress
-    stop: Event
-    """Set when the run ends, so that a source that waits for its time, or for its sender, does not go on waiting."""
-    stay: bool = False
-    """Whether frames, which are on the GPU, stay there for the encoder."""
-    _submitting: deque[float] = field(default_factory=deque)
-    """Seconds that it took to submit each frame that is under way."""
-
-    def run(self, watch: Callable[[Progress], None] | None) -> None:
-        depth = DEPTH if self.delivery is None or self.delivery.live is None else LIVE_DEPTH
-        with closing(buffered(self._upscaled(buffered(self._decoded(), depth)), depth)) as items:
-            try:
-                for item in items:
-                    if isinstance(item, Copied):
-                        self.sink.write(item)
-                    else:
-                        self._encode(item)
-                        if watch:
-                            watch(self.progress)
-            finally:
-                self.stop.set()
-
-    def _decoded(self) -> Generator[Item, None, None]:
-        items = self.source.items()
-        while True:
-            began = time.perf_counter()
-            item = next(items, None)
-            if item is None:
-                return
-            if not isinstance(item, Copied):
-                self.progress.seconds["decode"].append(time.perf_counter() - began)
-            if self.delivery is not None and isinstance(item, Frame):
-                self.delivery.arrived(item)
-            yield item
-
-    def _upscaled(self, items: Generator[Item, None, None]) -> Generator[Item, None, None]:
-        with closing(items):
-            if self.delivery is None:
-                yield from self._overlapped(items)
-            else:
-                yield from self._in_time(items, self.delivery)
-
-    def _in_time(self, items: Generator[Item, None, None], delivery: Delivery) -> Generator[Item, None, None]:
-        for item in items:
-            if not isinstance(item, Frame):
-                yield item
-                continue
-            with _timed(self.progress, "upscale"):
-                large = delivery.make(item)
-            if large is not None:
-                yield large
-
-    def _overlapped(self, items: Generator[Item, None, None]) -> Generator[Item, None, None]:
-        """All in the order in which they came, as many frames under way as the engine has lanes."""
-        assert isinstance(self.upscaler, Upscaler)
-        waiting: deque[UnderWay | Copied] = deque()
-        for item in items:
-            if isinstance(item, Copied):
-                waiting.append(item)
-            else:
-                began = time.perf_counter()
-                waiting.append(self._submitted(self.upscaler, item))
-                self._submitting.append(time.perf_counter() - began)
-            while waiting and (isinstance(waiting[0], Copied) or len(self._submitting) >= self.upscaler.lanes):
-                yield self._collected(self.upscaler, waiting.popleft())
-        while waiting:
-            yield self._collected(self.upscaler, waiting.popleft())
-
-    def _submitted(self, upscaler: Upscaler, item: Frame | GpuFrame) -> UnderWay:
-        size = self.sink.video.width, self.sink.video.height
-        return upscaler.submit(item, *size) if isinstance(item, Frame) else upscaler.submit_gpu(item, *size, self.stay)
-
-    def _collected(self, upscaler: Upscaler, item: UnderWay | Copied) -> Item:
-        if isinstance(item, Copied):
-            return item
-        began = time.perf_counter()
-        large = upscaler.collect_gpu(item) if self.stay else upscaler.collect(item)
-        self.progress.seconds["upscale"].append(self._submitting.popleft() + time.perf_counter() - began)
-        return large
-
-    def _encode(self, frame: Frame | GpuFrame) -> None:
-        if self.reference is not None and isinstance(frame, Frame):
-            self.reference.compare(frame)
-        with _timed(self.progress, "encode"):
-            self.sink.write(frame)
-        if self.delivery is not None and isinstance(frame, Frame):
-            self.delivery.written(frame)
-        self.progress.done += 1
-
-
-@contextmanager
-def _timed(progress: Progress, stage: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    progress.seconds[stage].append(time.perf_counter() - began)
