@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from threading import Event
 
 from rtsr.buffer import buffered
 from rtsr.frame import Frame, GpuFrame
@@ -18,6 +17,7 @@ from rtsr.quality.reference import Reference
 from rtsr.report import Progress
 from rtsr.sink.pyav import PyAVSink
 from rtsr.source.base import Copied, Item, Source
+from rtsr.stopping import Stopping
 from rtsr.upscaler import UnderWay, Upscaler
 
 DEPTH = 6
@@ -36,8 +36,7 @@ class Flow:
     reference: Reference | None
     sink: PyAVSink
     progress: Progress
-    stop: Event
-    """Set when the run ends, so that a source that waits for its time, or for its sender, does not go on waiting."""
+    stopping: Stopping
     stay: bool = False
     """Whether frames, which are on the GPU, stay there for the encoder."""
     _submitting: deque[float] = field(default_factory=deque)
@@ -49,14 +48,12 @@ class Flow:
         with closing(buffered(self._upscaled(buffered(self._decoded(), depth)), depth)) as items:
             try:
                 for item in items:
-                    if isinstance(item, Copied):
-                        self.sink.write(item)
-                    else:
-                        self._encode(item)
-                        if watch:
-                            watch(self.progress)
+                    with self.stopping.whole():
+                        self._write(item)
+                    if watch and not isinstance(item, Copied):
+                        watch(self.progress)
             finally:
-                self.stop.set()
+                self.stopping.end()
 
     def _decoded(self) -> Generator[Item, None, None]:
         items = self.source.items()
@@ -116,13 +113,16 @@ class Flow:
         self.progress.seconds["upscale"].append(self._submitting.popleft() + time.perf_counter() - began)
         return large
 
-    def _encode(self, frame: Frame | GpuFrame) -> None:
-        if self.reference is not None and isinstance(frame, Frame):
-            self.reference.compare(frame)
+    def _write(self, item: Item) -> None:
+        if isinstance(item, Copied):
+            self.sink.write(item)
+            return
+        if self.reference is not None and isinstance(item, Frame):
+            self.reference.compare(item)
         with _timed(self.progress, "encode"):
-            self.sink.write(frame)
-        if self.delivery is not None and isinstance(frame, Frame):
-            self.delivery.written(frame)
+            self.sink.write(item)
+        if self.delivery is not None and isinstance(item, Frame):
+            self.delivery.written(item)
         self.progress.done += 1
 
 

@@ -30,6 +30,7 @@ from rtsr.source.nvdec import NvdecSource
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
 from rtsr.still import is_still, upscale_still
+from rtsr.stopping import Stopping
 from rtsr.upscaler import Upscaler
 
 NVENC = "_nvenc"
@@ -53,12 +54,12 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
     _check_source(job)
     if job.output is not None:
         _check_output(job, job.output)
-    stop = Event()
     with ExitStack() as opened:
+        stopping = opened.enter_context(Stopping(tell))  # Until all is closed.
         # Timing networks takes a moment, in which a live input would pile up.
         early = job.scale if job.live is not None else None
         upscaler = opened.enter_context(_open_upscaler(job, early, tell)) if early else None
-        source = opened.enter_context(_open_source(job, stop))
+        source = opened.enter_context(_open_source(job, stopping.stop))
         video = source.video
         scale, width, height = plan(job, video)
         output = job.output or default_output(job, source)
@@ -71,7 +72,8 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
         opening = partial(_open_sink, job, output, large, source, gpu)
         # Where frames have a deadline, they come before their encoder.
         sink = opened.enter_context(giving_way(opening) if delivery else opening())
-        flow = Flow(source, upscaler, delivery, reference, sink, progress, stop, gpu is not None)
+        flow = Flow(source, upscaler, delivery, reference, sink, progress, stopping, gpu is not None)
+        stopping.progress = progress
         _finish(job, flow, watch)
         return Report(
             source=str(job.source),
@@ -94,9 +96,11 @@ def _finish(job: Job, flow: Flow, watch: Callable[[Progress], None] | None) -> N
     sink = flow.sink
     try:
         flow.run(watch)
-        sink.close()
+        with flow.stopping.whole():
+            sink.close()
         _check(sink)
     except KeyboardInterrupt as stopped:
+        flow.stopping.hold()
         raise KeyboardInterrupt(_keep_part(sink, flow.progress.done)) from stopped
     except SourceError as broken:
         if job.live is None:

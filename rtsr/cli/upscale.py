@@ -22,6 +22,7 @@ from rtsr.report import Progress, Report
 from rtsr.resources import preset_path
 from rtsr.sink.names import check_folder, spare_name
 from rtsr.still import is_still
+from rtsr.stopping import SIGNALS
 
 EXAMPLES = """Upscale a video; its sound, timing, rotation and colour tags stay as they are. Or upscale a picture.
 
@@ -114,6 +115,8 @@ def upscale(
     try:
         done = _run_with_bar(job, quiet)
     except KeyboardInterrupt as stop:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)  # All that is left is to say so.
         print(str(stop) or "stopped", file=sys.stderr)
         raise typer.Exit(130) from stop
     if not quiet:

@@ -343,7 +343,8 @@ def test_quiet_encoders(tmp_path: Path, codec: str) -> None:
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_says_where_its_part_is(tmp_path: Path, with_signal: signal.Signals) -> None:
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_stopped_run_says_where_its_part_is(tmp_path: Path, with_signal: signal.Signals, times: int) -> None:
     source = make_video(tmp_path / "in.mp4", frames=600, size=(320, 240))
     command = [sys.executable, "-c", "from rtsr.cli import main; main()", "upscale", str(source), "--scale", "2"]
     # A shell that runs tests in the background lets its children ignore SIGINT.
@@ -352,10 +353,13 @@ def test_a_stopped_run_says_where_its_part_is(tmp_path: Path, with_signal: signa
         while not any(path.stat().st_size > 50_000 for path in tmp_path.glob(".in_2x.*.mp4")):
             assert running.poll() is None
             time.sleep(0.05)
-        running.send_signal(with_signal)
+        for _ in range(times):
+            running.send_signal(with_signal)
+            time.sleep(0.2)
         _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "in_2x.partial.mp4" in errors and len(errors.strip().splitlines()) == 1
+    at_once, at_last = errors.splitlines()
+    assert at_once.startswith("stopping; ") and at_last.endswith("in_2x.partial.mp4")
     assert 0 < probe(tmp_path / "in_2x.partial.mp4").frames < 600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "in_2x.partial.mp4"]
 
