@@ -6,11 +6,12 @@ from contextlib import ExitStack
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from signal import SIGINT
 from threading import Event
 from typing import Any
 
 from rtsr.engine.choice import Means, Tell
-from rtsr.errors import SinkError, SourceError, UsageError
+from rtsr.errors import RtsrError, SinkError, UsageError
 from rtsr.flow import Flow
 from rtsr.frame import Video
 from rtsr.job import Job, label, plan
@@ -30,7 +31,7 @@ from rtsr.source.nvdec import NvdecSource
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
 from rtsr.still import is_still, upscale_still
-from rtsr.stopping import Stopping
+from rtsr.stopping import Stopped, Stopping
 from rtsr.upscaler import Upscaler
 
 NVENC = "_nvenc"
@@ -39,14 +40,21 @@ USUAL_DEADLINE = 1 / 30
 """Seconds for a frame of a live input that does not say its rate."""
 
 
-def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | None = None) -> Report:
+def run(
+    job: Job,
+    watch: Callable[[Progress], None] | None = None,
+    tell: Tell | None = None,
+    stopping: Stopping | None = None,
+) -> Report:
     """Do `job` and report; `watch` is called after every frame, in the calling thread; `tell`, as for `Upscaler`.
 
+    `stopping` is what the caller entered already, who does not want to be interrupted afterwards, either.
+
     Where the source is a still picture, so is the output: see `rtsr.still.upscale_still`.
-    Nothing is left under the output's name unless all of it was written and checked. After Ctrl-C, or where the
-    check fails, what was written is kept beside it as `NAME.partial.TYPE`; the error, or KeyboardInterrupt, says so.
-    So is what was made of a live input before an error. Raises SourceError, SinkError, EngineError, CardError and
-    UsageError.
+    Nothing is left under the output's name unless all of it was written and checked. After an error, after Ctrl-C, or
+    where the check fails, what was written is kept beside it as `NAME.partial.TYPE`; the error, or `Stopped`, which is
+    a KeyboardInterrupt, says so. For a live input Ctrl-C is the usual end: the report says that it was `stopped`.
+    Raises SourceError, SinkError, EngineError, CardError and UsageError.
     """
     if is_still(job.source):
         return upscale_still(job, tell)
@@ -55,7 +63,7 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
     if job.output is not None:
         _check_output(job, job.output)
     with ExitStack() as opened:
-        stopping = opened.enter_context(Stopping(tell))  # Until all is closed.
+        stopping = stopping or opened.enter_context(Stopping())  # Until all is closed.
         # Timing networks takes a moment, in which a live input would pile up.
         early = job.scale if job.live is not None else None
         upscaler = opened.enter_context(_open_upscaler(job, early, tell)) if early else None
@@ -73,39 +81,54 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
         # Where frames have a deadline, they come before their encoder.
         sink = opened.enter_context(giving_way(opening) if delivery else opening())
         flow = Flow(source, upscaler, delivery, reference, sink, progress, stopping, gpu is not None)
-        stopping.progress = progress
-        _finish(job, flow, watch)
-        return Report(
-            source=str(job.source),
-            output=str(sink.finish()),
-            engine=upscaler.describe(),
-            input_size=(video.width, video.height),
-            output_size=(width, height),
-            frames=progress.done,
-            seconds=time.perf_counter() - began,
-            cpu_seconds=time.process_time() - cpu_began,
-            stages={stage: in_milliseconds(spent) for stage, spent in progress.seconds.items()},
-            notes=(*source.notes, *upscaler.notes, *notes, *sink.notes),
-            spending=progress.spending.summary(delivery.deadline) if delivery else None,
-            reference=reference.summary() if reference else None,
-        )
+        stopping.progress, stopping.tell, stopping.draining = progress, tell, isinstance(source, LiveSource)
+        report = partial(_report, job, flow, (began, cpu_began), notes)
+        try:
+            _finish(flow, watch)
+        except KeyboardInterrupt as stop:
+            stopping.hold()
+            output, said = _keep_part(sink, progress.done)
+            raise Stopped(said, report(output, stopped=True)) from stop
+        if isinstance(source, LiveSource) and stopping.by is not None:
+            by = "Ctrl-C" if stopping.by is SIGINT else stopping.by.name
+            notes.append(f"{source.name} was ended: stopped by {by}")
+        return report(sink.finish(), stopped=stopping.by is not None)
 
 
-def _finish(job: Job, flow: Flow, watch: Callable[[Progress], None] | None) -> None:
-    """Let all frames through and check what was written; where that is stopped, keep what can be kept."""
-    sink = flow.sink
+def _finish(flow: Flow, watch: Callable[[Progress], None] | None) -> None:
+    """Let all frames through and check what was written; where an error comes in between, keep what was made before."""
     try:
         flow.run(watch)
         with flow.stopping.whole():
-            sink.close()
-        _check(sink)
-    except KeyboardInterrupt as stopped:
+            flow.sink.close()
+    except RtsrError as broken:
         flow.stopping.hold()
-        raise KeyboardInterrupt(_keep_part(sink, flow.progress.done)) from stopped
-    except SourceError as broken:
-        if job.live is None:
+        if not flow.progress.done:
             raise
-        raise SourceError(f"{broken}; {_keep_part(sink, flow.progress.done)}") from broken
+        raise type(broken)(f"{broken}; {_keep_part(flow.sink, flow.progress.done)[1]}") from broken
+    _check(flow.sink)
+
+
+def _report(
+    job: Job, flow: Flow, began: tuple[float, float], notes: list[str], output: Path | str, stopped: bool
+) -> Report:
+    """What was done since `began`, wall and processor time."""
+    source, upscaler, sink, progress = flow.source, flow.upscaler, flow.sink, flow.progress
+    return Report(
+        source=str(job.source),
+        output=str(output),
+        engine=upscaler.describe(),
+        input_size=(source.video.width, source.video.height),
+        output_size=(sink.video.width, sink.video.height),
+        frames=progress.done,
+        seconds=time.perf_counter() - began[0],
+        cpu_seconds=time.process_time() - began[1],
+        stages={stage: in_milliseconds(spent) for stage, spent in progress.seconds.items()},
+        notes=(*source.notes, *upscaler.notes, *notes, *sink.notes),
+        spending=progress.spending.summary(flow.delivery.deadline) if flow.delivery else None,
+        reference=flow.reference.summary() if flow.reference else None,
+        stopped=stopped,
+    )
 
 
 def _check_source(job: Job) -> None:
@@ -214,9 +237,13 @@ def _check(sink: PyAVSink) -> None:
         raise SinkError(f"{wrong}; what was written is kept in {sink.finish(partial=True)}") from wrong
 
 
-def _keep_part(sink: PyAVSink, frames: int) -> str:
-    """Complete what an interrupted job has written so far; returns what was done, in words."""
+def _keep_part(sink: PyAVSink, frames: int) -> tuple[Path | str, str]:
+    """Complete what was written before a run ended early; returns where it is, empty for nowhere, and that in words."""
     if not frames:
-        return "stopped before the first frame; nothing was kept"
-    sink.close()
-    return f"stopped after {frames} frames; they are kept in {sink.finish(partial=True)}"
+        return "", "stopped before the first frame; nothing was kept"
+    try:
+        kept = sink.keep()
+    except SinkError as cause:
+        return "", f"stopped after {frames} frames, which could not be kept ({cause})"
+    they = "they" if sink.frames == frames else f"{sink.frames} of them"
+    return kept, f"stopped after {frames} frames; {they} {sink.how_kept} {kept}"

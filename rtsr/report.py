@@ -47,3 +47,5 @@ class Report:
     """Where a pace is set: misses, tiles per exit and more; see `rtsr.pacing.spending.Spending.summary`."""
     reference: dict[str, float | int] | None = None
     """Where a reference is given: frames that were compared and their mean PSNR-Y before encoding."""
+    stopped: bool = False
+    """Whether Ctrl-C or a signal ended it; then `output` is what was made until then, empty where nothing was kept."""

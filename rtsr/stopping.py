@@ -29,16 +29,17 @@ class Stopping:
     SIGINT, in the command also the others. The first one does, too, though not where that would tear a frame apart.
     """
 
-    def __init__(self, tell: Tell | None = None) -> None:
+    def __init__(self) -> None:
         self.stop = threading.Event()
-        """Set when the run ends, so that a source that waits for its time, or for its sender, does not go on waiting."""
+        """Set when the run ends: a source that waits for its time, or for its sender, does not go on waiting."""
         self.progress: Progress | None = None
         """Of the run, once there is something that can be kept."""
+        self.tell: Tell | None = None
+        """Gets a line when it begins."""
         self.draining = False
         """Whether a stop is the usual end: nothing is raised, and what is under way goes through."""
         self.by: signal.Signals | None = None
         """What ended the run."""
-        self._tell = tell
         self._held = self._whole = self._ended = False
         self._taken: list[signal.Signals] = []
 
@@ -52,6 +53,12 @@ class Stopping:
     def __exit__(self, *exc: object) -> None:
         for each in self._taken:
             signal.signal(each, signal.default_int_handler)
+
+    def forever(self) -> None:
+        """Let nothing stop the process any more, where something did already: it is at its end."""
+        for each in self._taken if self.by is not None else []:
+            signal.signal(each, signal.SIG_IGN)
+        self._taken = [] if self.by is not None else self._taken
 
     def end(self) -> None:
         """Set `stop`."""
@@ -78,9 +85,9 @@ class Stopping:
         self.by = signal.Signals(number)
         if not self._ended:
             self.end()
-        if self._tell and self.progress is not None and self.progress.done:
+        if self.tell and self.progress is not None and self.progress.done:
             with suppress(OSError):  # The terminal may be what went away.
-                self._tell("stopping; completing what was made so far")
+                self.tell("stopping; completing what was made so far")
         self._raise()
 
     def _raise(self) -> None:

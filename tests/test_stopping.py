@@ -40,16 +40,28 @@ def test_a_block_that_is_to_be_whole_ends_first() -> None:
     assert done
 
 
+def test_at_the_end_of_a_process_that_was_stopped_nothing_raises_any_more() -> None:
+    with Stopping() as stopping, pytest.raises(KeyboardInterrupt):
+        stopping.forever()  # Nothing did stop it yet.
+        interrupt()
+    with Stopping() as stopping:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+        stopping.forever()
+    interrupt()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
 def test_what_is_made_is_said_at_once() -> None:
     said: list[str] = []
-    with Stopping(said.append) as stopping:
-        stopping.progress = Progress(100, done=7)
+    with Stopping() as stopping:
+        stopping.progress, stopping.tell = Progress(100, done=7), said.append
         with stopping.whole():
             stopping.hold()
             interrupt()
         assert said == [] and stopping.by is None
-    with Stopping(said.append) as stopping, pytest.raises(KeyboardInterrupt):
-        stopping.progress = Progress(100, done=7)
+    with Stopping() as stopping, pytest.raises(KeyboardInterrupt):
+        stopping.progress, stopping.tell = Progress(100, done=7), said.append
         interrupt()
     assert said == ["stopping; completing what was made so far"]
 

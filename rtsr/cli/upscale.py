@@ -22,7 +22,7 @@ from rtsr.report import Progress, Report
 from rtsr.resources import preset_path
 from rtsr.sink.names import check_folder, spare_name
 from rtsr.still import is_still
-from rtsr.stopping import SIGNALS
+from rtsr.stopping import Stopped, Stopping
 
 EXAMPLES = """Upscale a video; its sound, timing, rotation and colour tags stay as they are. Or upscale a picture.
 
@@ -112,23 +112,27 @@ def upscale(
         for line in notes + o.left_out(wish, chosen):
             print(f"note: {line}", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Stopped in whatever way, keep what is done.
-    try:
-        done = _run_with_bar(job, quiet)
-    except KeyboardInterrupt as stop:
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_IGN)  # All that is left is to say so.
-        print(str(stop) or "stopped", file=sys.stderr)
-        raise typer.Exit(130) from stop
-    if not quiet:
-        for note in done.notes:
-            print(f"note: {note}", file=sys.stderr)
-        # What is piped on is not to be mixed with words.
-        print(summarise_still(done) if picture else summarise(done), file=sys.stderr if output == "-" else sys.stdout)
-    if report is not None:
-        _write_report(done, report)
+    with Stopping() as stopping:
+        try:
+            done = _run_with_bar(job, quiet, stopping)
+        except KeyboardInterrupt as stop:
+            print(str(stop) or "stopped", file=sys.stderr)
+            if report is not None and isinstance(stop, Stopped):
+                _write_report(stop.report, report)
+            stopping.forever()
+            raise typer.Exit(130) from stop
+        if not quiet:
+            for note in done.notes:
+                print(f"note: {note}", file=sys.stderr)
+            # What is piped on is not to be mixed with words.
+            said = summarise_still(done) if picture else summarise(done)
+            print(said, file=sys.stderr if output == "-" else sys.stdout)
+        if report is not None:
+            _write_report(done, report)
+        stopping.forever()
 
 
-def _run_with_bar(job: Job, quiet: bool) -> Report:
+def _run_with_bar(job: Job, quiet: bool, stopping: Stopping) -> Report:
     """Run `job` with a progress bar on standard error: frames per second, time left, where the time goes."""
     console = Console(stderr=True)
     columns = [
@@ -154,7 +158,8 @@ def _run_with_bar(job: Job, quiet: bool) -> Report:
                 stages=" ".join(f"{stage} {1000 * seconds:.0f}" for stage, seconds in spent.items()) + " ms",
             )
 
-        return run(job, watch, None if quiet else lambda line: bar.console.print(line, style="dim", highlight=False))
+        tell = None if quiet else lambda line: bar.console.print(line, style="dim", highlight=False)
+        return run(job, watch, tell, stopping)
 
 
 def _check_report(report: Path, source: str, output: str | None) -> None:

@@ -342,11 +342,12 @@ def test_quiet_encoders(tmp_path: Path, codec: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("times", [1, 4])
 def test_a_stopped_run_says_where_its_part_is(tmp_path: Path, with_signal: signal.Signals, times: int) -> None:
     source = make_video(tmp_path / "in.mp4", frames=600, size=(320, 240))
-    command = [sys.executable, "-c", "from rtsr.cli import main; main()", "upscale", str(source), "--scale", "2"]
+    wish = [str(source), "--scale", "2", "--report", str(tmp_path / "a.json")]
+    command = [sys.executable, "-c", "from rtsr.cli import main; main()", "upscale", *wish]
     # A shell that runs tests in the background lets its children ignore SIGINT.
     as_usual = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **as_usual) as running:
@@ -361,7 +362,9 @@ def test_a_stopped_run_says_where_its_part_is(tmp_path: Path, with_signal: signa
     at_once, at_last = errors.splitlines()
     assert at_once.startswith("stopping; ") and at_last.endswith("in_2x.partial.mp4")
     assert 0 < probe(tmp_path / "in_2x.partial.mp4").frames < 600
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "in_2x.partial.mp4"]
+    report = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    assert report["stopped"] and report["frames"] == probe(tmp_path / "in_2x.partial.mp4").frames
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "in.mp4", "in_2x.partial.mp4"]
 
 
 def test_names_with_colons_and_spaces(tmp_path: Path) -> None:
