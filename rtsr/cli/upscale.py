@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from rtsr.report import Progress, Report
 from rtsr.resources import preset_path
 from rtsr.sink.names import check_folder, spare_name
 from rtsr.still import is_still
-from rtsr.stopping import Stopped, Stopping
+from rtsr.stopping import SIGNALS, Stopped, Stopping
 
 EXAMPLES = """Upscale a video; its sound, timing, rotation and colour tags stay as they are. Or upscale a picture.
 
@@ -111,7 +112,9 @@ def upscale(
     if not quiet:
         for line in notes + o.left_out(wish, chosen):
             print(f"note: {line}", file=sys.stderr)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Stopped in whatever way, keep what is done.
+    for each in SIGNALS:  # Stopped in whatever way, keep what is done; what is ignored, as under nohup, stays so.
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, signal.default_int_handler)
     with Stopping() as stopping:
         try:
             done = _run_with_bar(job, quiet, stopping)
@@ -159,7 +162,20 @@ def _run_with_bar(job: Job, quiet: bool, stopping: Stopping) -> Report:
             )
 
         tell = None if quiet else lambda line: bar.console.print(line, style="dim", highlight=False)
-        return run(job, watch, tell, stopping)
+        try:
+            return run(job, watch, tell, stopping)
+        finally:
+            _leave_closed_terminal()
+
+
+def _leave_closed_terminal() -> None:
+    """Print to nowhere where the terminal was closed meanwhile: to print there is an error."""
+    for number in (1, 2):  # Standard output and error, whatever object writes there.
+        try:
+            os.write(number, b"")
+        except OSError:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), number)
 
 
 def _check_report(report: Path, source: str, output: str | None) -> None:
