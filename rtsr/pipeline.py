@@ -124,7 +124,7 @@ def _report(
         seconds=time.perf_counter() - began[0],
         cpu_seconds=time.process_time() - began[1],
         stages={stage: in_milliseconds(spent) for stage, spent in progress.seconds.items()},
-        notes=(*source.notes, *upscaler.notes, *notes, *sink.notes),
+        notes=(*source.notes, *upscaler.notes, *notes, *job.encoding.notes, *sink.notes),
         spending=progress.spending.summary(flow.delivery.deadline) if flow.delivery else None,
         reference=flow.reference.summary() if flow.reference else None,
         stopped=stopped,

@@ -396,9 +396,15 @@ def test_transparency_that_decoders_skip_is_noted(tmp_path: Path) -> None:
         ({"crf": 64}, "between 0"),
         ({"crf": "20"}, "between 0 .* not '20'"),
         ({"crf": 20, "options": {"crf": "30"}}, "crf is said twice"),
+        ({"crf": 20, "options": {"qp": "30"}}, "rate is said twice, .* option qp=30"),
+        ({"crf": True}, "between 0 .* not True"),
+        ({"codec": None}, "unknown encoder None"),
+        ({"options": {"bf": 2}}, "encoder options are texts"),
+        ({"options": "bf=2"}, "encoder options are texts"),
         ({"codec": "prores_ks"}, "rtsr gives yuv420p"),
         ({"options": {"nosuch": "1"}}, "no option nosuch"),
-        ({"options": {"preset": "nosuch"}}, "does not accept"),
+        ({"options": {"preset": "nosuch"}}, "does not accept .*, or use libx265"),
+        ({"codec": "libx265", "options": {"preset": "nosuch"}}, "does not accept .*, or use libx264"),
     ],
 )
 def test_encodings_that_cannot_be(tmp_path: Path, encoding: dict[str, object], match: str) -> None:

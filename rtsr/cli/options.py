@@ -17,7 +17,7 @@ from rtsr.pacing.paced import Pace
 from rtsr.preset import ENGINES, NVIDIA, Preset
 from rtsr.provider import PROVIDERS
 from rtsr.scale import parse_scale
-from rtsr.sink.encoding import DEFAULT_CRF, Encoding
+from rtsr.sink.encoding import DEFAULT_CRF, RATES, Encoding
 from rtsr.source.live import address
 
 Source = Annotated[
@@ -72,7 +72,10 @@ ReferenceVideo = Annotated[
     Path | None, typer.Option(help="Video of the result's size: report the PSNR-Y against it, before encoding.")
 ]
 Codec = Annotated[str | None, typer.Option(help="Encoder, e.g. libx265. Default: libx264.")]
-Crf = Annotated[int | None, typer.Option(help=f"Quality: lower is better and larger. Default for x264: {DEFAULT_CRF}.")]
+Crf = Annotated[
+    int | None,
+    typer.Option(help=f"Quality: lower is better and larger. Default for libx264: {DEFAULT_CRF['libx264']}."),
+]
 EncoderOption = Annotated[
     list[str] | None, typer.Option(metavar="K=V", help="An option of the encoder, e.g. preset=slow. Repeatable.")
 ]
@@ -213,11 +216,14 @@ def _encoding(wish: Wish, preset: Preset) -> Encoding:
     # Quality and options of a preset are meant for its own encoder.
     same_codec = _keeps_encoder(wish, preset)
     said = _parse_options(wish.encoder_option or [])
-    crf = preset.crf if same_codec and "crf" not in said else None
+    kept = dict(preset.encoder_options or {}) if same_codec else {}
+    rated = wish.crf is not None or any(key in said for key in RATES)
+    if rated:  # One rate replaces another.
+        kept = {key: value for key, value in kept.items() if key not in RATES}
     return Encoding(
         codec=wish.codec or preset.codec or "libx264",
-        crf=crf if wish.crf is None else wish.crf,
-        options={**(preset.encoder_options or {} if same_codec else {}), **said},
+        crf=preset.crf if same_codec and not rated else wish.crf,
+        options={**kept, **said},
     )
 
 

@@ -222,7 +222,7 @@ class PyAVSink:
             raise SinkError(
                 f"{encoding.codec} does not accept {video.width}x{video.height} at a time base of {video.time_base}"
                 f"{' with ' + said if said else ''} ({_reason(cause)}); check --crf and --encoder-option, or use "
-                "libx264; rtsr doctor says which encoders work here"
+                f"{encoding.instead}; rtsr doctor says which encoders work here"
             ) from cause
         if unknown := ", ".join(sorted(set(options) & set(context.options))):
             raise UsageError(f"{encoding.codec} has no option {unknown}; see: ffmpeg -h encoder={encoding.codec}")
