@@ -80,9 +80,9 @@ def upscale(
             pace=Pace.of(fps, None if deadline is None else as_seconds(deadline), quality),
             late=None if late is None else as_late(late),
             live=live,
-            reference=None if reference is None else Path(reference),
+            reference=reference,
             threads=threads,
-            encoding=encoding or Encoding(),
+            encoding=Encoding() if encoding is None else encoding,
             overwrite=overwrite,
         )
     )

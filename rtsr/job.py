@@ -1,9 +1,13 @@
 """What a person wants done with a video or a picture, and the sizes that follow from it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from rtsr.arguments import check_kind, path, whole_number, width_and_height
 from rtsr.engine.choice import Means
 from rtsr.errors import UsageError
 from rtsr.frame import Video
@@ -11,9 +15,26 @@ from rtsr.pacing.deadline import Late
 from rtsr.pacing.delivery import Live
 from rtsr.pacing.paced import Pace
 from rtsr.preset import DECODE, NVIDIA, RUN_NETWORKS
-from rtsr.scale import LARGEST
+from rtsr.scale import LARGEST, as_scale
 from rtsr.sink.encoding import Encoding
 from rtsr.upscaler import target_size
+
+SETTLED: dict[str, Callable[[Any], object]] = {
+    "source": partial(path, name="the source"),
+    "output": partial(path, name="the output"),
+    "scale": as_scale,
+    "height": partial(whole_number, name="height"),
+    "size": width_and_height,
+    "reference": lambda reference: Path(path(reference, "the reference")),
+}
+"""What a job's values are made of what was given; raises UsageError for what is of another kind."""
+KINDS = {
+    "pace": (Pace, "Pace(deadline=0.016)"),
+    "late": (Late, "Late.DEGRADE"),
+    "live": (Live, "rtsr.Live()"),
+    "encoding": (Encoding, 'rtsr.Encoding("libx265")'),
+}
+"""The classes of others, with examples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +67,7 @@ class Job:
     a network can do nothing is an error."""
     live: Live | None = None
     """Set: the input's clock rules. The pace is by default a frame's time at the input's rate."""
-    reference: Path | None = None
+    reference: Path | str | None = None
     """A video of the output's size to compare with, frame by frame."""
     decode: str = "cpu"
     """Where frames are decoded: "cpu", or "gpu", an NVIDIA one, where they stay for the network, and for the encoder if
@@ -56,6 +77,7 @@ class Job:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        self._settle()
         if sum(wish is not None for wish in (self.scale, self.height, self.size)) != 1:
             raise UsageError("give one of scale, height and size; e.g. --scale 1.5")
         Means(self.engine, self.provider, self.threads, self.precision)  # Raises UsageError.
@@ -70,6 +92,15 @@ class Job:
             raise UsageError("nothing is late without a deadline; add --deadline, --fps or --live")
         if self.reference is not None and self.live is not None and not self.live.realtime:
             raise UsageError("a reference goes with a file; leave it out, or play the file with --realtime")
+
+    def _settle(self) -> None:
+        """Check what kind everything is, and make numbers Python's own."""
+        for name, settle in SETTLED.items():
+            if name == "source" or getattr(self, name) is not None:
+                object.__setattr__(self, name, settle(getattr(self, name)))
+        for name, (kind, example) in KINDS.items():
+            if name == "encoding" or getattr(self, name) is not None:
+                check_kind(getattr(self, name), kind, name, example)
 
     def _check_decode(self) -> None:
         if self.decode not in DECODE:
@@ -90,7 +121,7 @@ def plan(job: Job, video: Video) -> tuple[Fraction, int, int]:
 
     Raises UsageError where they cannot be reached, or height and size are odd, which video has no room for.
     """
-    if any(side < 2 or side % 2 for side in (job.height or 2, *(job.size or ()))):
+    if any(side < 2 or side % 2 for side in (2 if job.height is None else job.height, *(job.size or ()))):
         raise UsageError("height and size are even numbers of pixels; e.g. --height 1080")
     if job.scale is not None:
         width, height = target_size(video.width, video.height, job.scale)

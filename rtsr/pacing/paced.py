@@ -39,6 +39,8 @@ class Pace:
     def __post_init__(self) -> None:
         if (self.deadline is None) == (self.quality is None):
             raise UsageError("give a deadline or a quality, not both; e.g. --deadline 16ms")
+        if self.deadline is not None and not isinstance(self.deadline, Real):
+            raise UsageError(f"a deadline is a number of seconds, not {self.deadline!r}; e.g. 0.016")
         if self.deadline is not None and not 0 < self.deadline <= LONGEST:
             raise UsageError(
                 f"a deadline is above 0 and at most an hour, not {self.deadline:g} s; e.g. --deadline 16ms"

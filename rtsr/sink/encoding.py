@@ -71,7 +71,7 @@ class Encoding:
 
     @property
     def instead(self) -> str:
-        """Another encoder, for when this one does not take what it is given: libx265 takes sides of over 16384 pixels."""
+        """Another encoder, where this one does not take what it is given; libx265 takes sides above 16384 pixels."""
         return "libx265" if self.codec == "libx264" else "libx264"
 
     @property

@@ -271,6 +271,7 @@ def test_bad_inputs_get_one_line_and_leave_nothing(tmp_path: Path, kind: str) ->
         (["--scale", "2", "--codec", "prores_ks"], 2, "rtsr gives yuv420p; try libx264"),
         (["--scale", "2", "--codec", "h264_nvenc"], 1, "rtsr doctor says which encoders work here"),
         (["--scale", "2", "--crf", "20", "--encoder-option", "crf=30"], 2, "crf is said twice"),
+        (["--height", "0"], 2, "height is a whole number above 0, not 0"),
         (["--scale", "2", "--crf", "20", "--encoder-option", "b=1M"], 2, "as crf 20 and as the option b=1M"),
         (["--scale", "2", "--engine", "fsr", "-o", "out.webm"], 2, "or add --codec libvpx-vp9"),
         (["--scale", "2", "--threads", "100000"], 2, "threads is a whole number of 1 to 256"),
