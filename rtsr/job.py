@@ -1,7 +1,7 @@
 """What a person wants done with a video or a picture, and the sizes that follow from it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from rtsr.arguments import check_kind, path, whole_number, width_and_height
 from rtsr.engine.choice import Means
 from rtsr.errors import UsageError
 from rtsr.frame import Video
-from rtsr.pacing.deadline import Late
+from rtsr.pacing.deadline import Late, as_late
 from rtsr.pacing.delivery import Live
 from rtsr.pacing.paced import Pace
 from rtsr.preset import DECODE, NVIDIA, RUN_NETWORKS
@@ -25,12 +25,12 @@ SETTLED: dict[str, Callable[[Any], object]] = {
     "scale": as_scale,
     "height": partial(whole_number, name="height"),
     "size": width_and_height,
+    "late": as_late,
     "reference": lambda reference: Path(path(reference, "the reference")),
 }
 """What a job's values are made of what was given; raises UsageError for what is of another kind."""
 KINDS = {
     "pace": (Pace, "Pace(deadline=0.016)"),
-    "late": (Late, "Late.DEGRADE"),
     "live": (Live, "rtsr.Live()"),
     "encoding": (Encoding, 'rtsr.Encoding("libx265")'),
 }
@@ -75,6 +75,8 @@ class Job:
     threads: int | None = None
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
+    preset: str | None = None
+    """Name of the preset that filled in what was not said, for the report."""
 
     def __post_init__(self) -> None:
         self._settle()
@@ -92,6 +94,27 @@ class Job:
             raise UsageError("nothing is late without a deadline; add --deadline, --fps or --live")
         if self.reference is not None and self.live is not None and not self.live.realtime:
             raise UsageError("a reference goes with a file; leave it out, or play the file with --realtime")
+
+    def asked(self) -> dict[str, object]:
+        """What was asked for, as plain values, for a report; None where nothing was. The scale is written as "3/2"."""
+        deadline, quality = (None, None) if self.pace is None else (self.pace.deadline, self.pace.quality)
+        return {
+            "scale": None if self.scale is None else str(self.scale),
+            "height": self.height,
+            "size": self.size,
+            "model": None if self.model is None else str(self.model),
+            "engine": self.engine,
+            "provider": self.provider,
+            "precision": self.precision,
+            "decode": self.decode,
+            "deadline_ms": None if deadline is None else 1000 * float(deadline),
+            "quality": None if quality is None else float(quality),
+            "late": None if self.late is None else str(self.late),
+            "live": None if self.live is None else asdict(self.live),
+            "reference": None if self.reference is None else str(self.reference),
+            "threads": self.threads,
+            "preset": self.preset,
+        }
 
     def _settle(self) -> None:
         """Check what kind everything is, and make numbers Python's own."""

@@ -10,7 +10,7 @@ from signal import SIGINT
 from threading import Event
 from typing import Any
 
-from rtsr.engine.choice import Means, Tell
+from rtsr.engine.choice import Means, Tell, ran
 from rtsr.errors import RtsrError, SinkError, UsageError
 from rtsr.flow import Flow
 from rtsr.frame import Video
@@ -30,7 +30,7 @@ from rtsr.source.live import LiveSource, PlayedSource, address, is_live
 from rtsr.source.nvdec import NvdecSource
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
-from rtsr.still import is_still, upscale_still
+from rtsr.still import is_still, still_output, upscale_still
 from rtsr.stopping import Stopped, Stopping
 from rtsr.upscaler import Upscaler
 
@@ -127,6 +127,11 @@ def _report(
         notes=(*source.notes, *upscaler.notes, *notes, *job.encoding.notes, *sink.notes),
         spending=progress.spending.summary(flow.delivery.deadline) if flow.delivery else None,
         reference=flow.reference.summary() if flow.reference else None,
+        asked=job.asked(),
+        **ran(upscaler.engine),
+        encoder=job.encoding.described(),
+        input_codec=None if source.stream is None else source.stream.codec_context.name,
+        input_rate=None if source.video.rate is None else float(source.video.rate),
         stopped=stopped,
     )
 
@@ -221,6 +226,17 @@ def _open_sink(job: Job, output: Path | str, large: Video, source: Source, gpu: 
 def _check_output(job: Job, output: Path | str) -> None:
     if address(output) is None:
         check_output(Path(output), Path(job.source), job.overwrite)
+
+
+def expected_output(job: Job) -> Path:
+    """The file that `job` will write; raises SourceError and UsageError where its source cannot be read."""
+    if job.output is not None:
+        return Path(job.output)
+    if is_still(job.source):
+        return still_output(job)
+    _check_source(job)
+    with VapourSynthSource(Path(job.source)) if _is_script(job) else PyAVSource(job.source) as source:
+        return default_output(job, source)
 
 
 def default_output(job: Job, source: Source) -> Path:

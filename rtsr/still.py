@@ -13,7 +13,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from rtsr.engine.choice import Tell
+from rtsr.engine.choice import Tell, ran
 from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.job import Job, label, reaching
 from rtsr.pacing.spending import in_milliseconds
@@ -72,8 +72,7 @@ def upscale_still(job: Job, tell: Tell | None = None) -> Report:
     """
     began, cpu_began, source = time.perf_counter(), time.process_time(), Path(job.source)
     _check(job)
-    suffix = source.suffix if source.suffix.lower() in WRITTEN else ".png"
-    output = Path(job.output or source.with_name(f"{source.stem}_{label(job)}{suffix}"))
+    output = still_output(job)
     check_target(output, source, job.overwrite)
     if output.suffix.lower() not in WRITTEN:
         raise UsageError(f"{source} is a picture; name the output .png, .jpg or .webp, not {output.name}")
@@ -88,6 +87,7 @@ def upscale_still(job: Job, tell: Tell | None = None) -> Report:
         _timed(seconds, "upscale"),
     ):
         large, engine = _enlarged(still, upscaler, size), upscaler.describe()
+        what = ran(upscaler.engine)
     large = _fitting(large, output)
     with _timed(seconds, "encode"):
         written = write_still(output, large, job.overwrite)
@@ -102,7 +102,16 @@ def upscale_still(job: Job, tell: Tell | None = None) -> Report:
         cpu_seconds=time.process_time() - cpu_began,
         stages={stage: in_milliseconds([seconds[stage]]) for stage in STAGES},
         notes=large.notes,
+        asked=job.asked(),
+        **what,
     )
+
+
+def still_output(job: Job) -> Path:
+    """Where the result of `job` goes, whose source is a picture."""
+    source = Path(job.source)
+    suffix = source.suffix if source.suffix.lower() in WRITTEN else ".png"
+    return Path(job.output or source.with_name(f"{source.stem}_{label(job)}{suffix}"))
 
 
 def plan_still(job: Job, width: int, height: int) -> tuple[Fraction, tuple[int, int]]:

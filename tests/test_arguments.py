@@ -10,6 +10,7 @@ import rtsr
 from rtsr.duration import frame_time
 from rtsr.errors import ArgumentError, UsageError
 from rtsr.job import Job
+from rtsr.pacing.deadline import Late
 from rtsr.pacing.paced import Pace
 from tests.media import make_video, probe
 
@@ -88,6 +89,11 @@ def test_pictures_and_sizes_that_cannot_be(image: Any, size: Any, says: str) -> 
             upscale(image, size)
         assert isinstance(caught.value, UsageError) and isinstance(caught.value, ValueError)
         assert upscale(IMAGE, (np.int64(10), 9)).shape == (9, 10, 3)  # type: ignore[arg-type]
+
+
+def test_late_may_be_a_name() -> None:
+    job = Job("in.mp4", scale=2, pace=Pace(deadline=1), late="drop")  # type: ignore[arg-type]
+    assert job.late is Late.DROP
 
 
 def test_paces_are_numbers() -> None:

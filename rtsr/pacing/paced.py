@@ -12,7 +12,7 @@ import numpy as np
 
 from rtsr.cubic import enlarge
 from rtsr.duration import LONGEST, frame_time
-from rtsr.engine.base import MultiExitEngine
+from rtsr.engine.base import Engine, MultiExitEngine
 from rtsr.engine.choice import Means, Tell, runtime_of
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
@@ -125,6 +125,11 @@ class PacedUpscaler:
         """Leave the engines."""
         self._method.close()
 
+    @property
+    def engine(self) -> Engine:
+        """What runs; of several networks, the largest."""
+        return self._method.engine
+
     def describe(self) -> str:
         """What runs."""
         return self._method.describe()
@@ -220,6 +225,7 @@ class _WholeFrames:
         self.rungs = [
             Upscaler(self.scale, model=name, **asdict(self.means), tell=self.tell, size=self.size) for name in names
         ]
+        self.engine = self.rungs[-1].engine
         self.costs = calibrate_whole([rung.engine for rung in self.rungs])
 
     @property

@@ -69,6 +69,10 @@ class Encoding:
             options["x265-params"] = "log-level=error" + (f":{wished}" if wished else "")
         return options
 
+    def described(self) -> dict[str, object]:
+        """For a report: the encoder, and the options that it is given."""
+        return {"codec": self.codec, "options": self.as_options()}
+
     @property
     def instead(self) -> str:
         """Another encoder, where this one does not take what it is given; libx265 takes sides above 16384 pixels."""
