@@ -20,16 +20,18 @@ from rtsr.scale import parse_scale
 from rtsr.sink.encoding import DEFAULT_CRF, RATES, Encoding
 from rtsr.source.live import address
 
-Source = Annotated[
-    str,
+Sources = Annotated[
+    list[str],
     typer.Argument(
-        metavar="IN", help="The video or picture to upscale; with --live also udp://, rtsp://, a device or -."
+        metavar="IN...", help="Videos and pictures to upscale; with --live one, also udp://, rtsp://, a device or -."
     ),
 ]
 Output = Annotated[
     str | None,
     typer.Option(
-        "-o", "--output", help="Where to write; udp:// and - get MPEG-TS. Default: IN's name with _1.5x behind it."
+        "-o",
+        "--output",
+        help="Where to write; FOLDER/ is made; udp:// and - get MPEG-TS. Default: IN's name with _1.5x behind it.",
     ),
 ]
 Scale = Annotated[str | None, typer.Option(help="How far: 1.5, 2, or anything above 1 up to 4.")]
@@ -84,9 +86,14 @@ PresetName = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Cores for the network. Default: all.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave inputs out whose output is there.")]
 ReportFile = Annotated[
-    Path | None, typer.Option(help="Write what was done, with times, to this .json file; it is replaced.")
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Write what was done, with times, to this .json file, or into FOLDER/; it is replaced."
+    ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report; of several inputs a list, at the end.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 
 ONLY_VIDEO = ("decode", "fps", "deadline", "quality", "late", "live", "realtime", "latency", "stall", "reference")
@@ -122,6 +129,7 @@ class Wish:
     encoder_option: list[str] | None
     threads: int | None
     overwrite: bool
+    preset: str | None
 
 
 def as_job(wish: Wish, preset: Preset) -> Job:
@@ -149,6 +157,7 @@ def as_job(wish: Wish, preset: Preset) -> Job:
         threads=wish.threads,
         encoding=_encoding(wish, preset),
         overwrite=wish.overwrite,
+        preset=wish.preset,
     )
 
 

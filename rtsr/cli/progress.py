@@ -1,5 +1,6 @@
 """How much of a run is done: a bar on terminals, a line now and then elsewhere."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -59,6 +60,16 @@ def frames_bar(name: str, quiet: bool) -> Iterator[tuple[Callable[[report.Progre
                 print(_line(bar.tasks[task]), file=sys.stderr, flush=True)
 
         yield watch, None if quiet else lambda line: bar.console.print(line, style="dim", highlight=False)
+
+
+def leave_closed_terminal() -> None:
+    """Print to nowhere where the terminal was closed meanwhile: to print there is an error."""
+    for number in (1, 2):  # Standard output and error, whatever object writes there.
+        try:
+            os.write(number, b"")
+        except OSError:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), number)
 
 
 def _columns(width: int) -> list:
