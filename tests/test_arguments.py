@@ -69,6 +69,13 @@ def test_numpys_height_makes_the_name(tmp_path: Path) -> None:
     assert probe(tmp_path / "in_96p.mp4").size == (128, 96)
 
 
+def test_progress_can_be_watched(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    source = make_video(tmp_path / "in.mp4", frames=4)
+    rtsr.upscale(source, scale=2, engine="bicubic", watch=lambda progress: seen.append((progress.done, progress.total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
 @pytest.mark.parametrize(
     ("image", "size", "says"),
     [
