@@ -47,7 +47,8 @@ def plan_tasks(sources: list[str], wish: o.Wish, preset: Preset, report: str | N
         task = _task(replace(wish, source=source, output=None if folder else wish.output), preset)
         if several or folder or skip or reports:
             task = _named(task, folder)
-        tasks.append(replace(task, report=report_path(report, source, task.output or wish.output, several)))
+        output = task.output or (None if folder else wish.output)
+        tasks.append(replace(task, report=report_path(report, source, output, several)))
     tasks = _without_collisions(tasks, skip)
     if skip:
         tasks = [_skipped(task) for task in tasks]

@@ -23,7 +23,7 @@ from rtsr.source.live import address
 Sources = Annotated[
     list[str],
     typer.Argument(
-        metavar="IN...", help="Videos and pictures to upscale; with --live one, also udp://, rtsp://, a device or -."
+        metavar="IN", help="Videos and pictures to upscale; with --live one, also udp://, rtsp://, a device or -."
     ),
 ]
 Output = Annotated[

@@ -60,14 +60,14 @@ def test_one_input_goes_into_a_folder_too(folder: Path) -> None:
 def test_an_error_of_one_does_not_keep_the_others(folder: Path) -> None:
     (folder / "bad.mp4").write_text("no video")
     (folder / "more").mkdir()
-    done = rtsr("upscale", "bad.mp4", "more", "a.mp4", *FAST, "-o", "out/", "--json", cwd=folder)
+    done = rtsr("upscale", "bad.mp4", "more", "a.mp4", *FAST, "-o", "out/", "--report", "out/", "--json", cwd=folder)
     assert done.returncode == 1
     bad, more = done.stderr.splitlines()
     assert bad.startswith("error: bad.mp4 ") and more.startswith("error: more is a folder; name what is in it: rtsr")
     entries = json.loads(done.stdout)
     assert [entry["source"] for entry in entries] == ["bad.mp4", "more", "a.mp4"]
     assert entries[0]["error"].startswith("bad.mp4 ") and entries[2]["frames"] == 3
-    assert names(folder / "out") == ["a_2x.mp4"]
+    assert names(folder / "out") == ["a_2x.mp4", "a_2x.mp4.json"]
 
 
 def test_the_worst_status_is_the_ends(folder: Path) -> None:
