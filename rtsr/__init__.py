@@ -9,6 +9,7 @@ with rtsr.Upscaler(scale=2) as upscale:
     large = upscale(image)  # (H, W, 3) uint8 RGB in and out
 """
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,12 +20,12 @@ from rtsr.pacing.deadline import as_late
 from rtsr.pacing.delivery import Live
 from rtsr.pacing.paced import Pace
 from rtsr.pipeline import run
-from rtsr.report import Report
+from rtsr.report import Progress, Report
 from rtsr.scale import as_scale
 from rtsr.sink.encoding import Encoding
 from rtsr.upscaler import Upscaler
 
-__all__ = ["Encoding", "Job", "Live", "Report", "RtsrError", "Upscaler", "UsageError", "run", "upscale"]
+__all__ = ["Encoding", "Job", "Live", "Progress", "Report", "RtsrError", "Upscaler", "UsageError", "run", "upscale"]
 __version__ = "0.1.0"
 
 
@@ -49,6 +50,7 @@ def upscale(
     threads: int | None = None,
     encoding: Encoding | None = None,
     overwrite: bool = False,
+    watch: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Upscale the video `source` and write `output`, with its sound; one of scale, height and size is given.
 
@@ -62,7 +64,8 @@ def upscale(
     `source` may be an address such as udp://127.0.0.1:5000. The frames are compared with those of `reference`.
 
     A picture becomes a larger picture (PNG, JPEG or WebP) in the same way; what is said above of frames, and
-    `encoding`, is for videos alone.
+    `encoding`, is for videos alone. `watch` is called after every frame of a video, in the calling thread, with how far
+    it is.
     Raises RtsrError; see `rtsr.pipeline.run`.
     """
     return run(
@@ -80,9 +83,10 @@ def upscale(
             pace=Pace.of(fps, None if deadline is None else as_seconds(deadline), quality),
             late=None if late is None else as_late(late),
             live=live,
-            reference=None if reference is None else Path(reference),
+            reference=reference,
             threads=threads,
-            encoding=encoding or Encoding(),
+            encoding=Encoding() if encoding is None else encoding,
             overwrite=overwrite,
-        )
+        ),
+        watch,
     )

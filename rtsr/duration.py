@@ -26,9 +26,11 @@ def parse_duration(text: str) -> float:
 
 def frame_time(fps: float) -> float:
     """Seconds of a frame at `fps` frames per second, above 0 and at most 1000; raises UsageError."""
+    if not isinstance(fps, Real):
+        raise UsageError(f"{fps!r} is not a frame rate; give a number, e.g. 60")
     if not 0 < fps <= 1000:
         raise UsageError(f"{fps:g} is not a frame rate; it is above 0 and at most 1000, e.g. 60")
-    return 1 / fps
+    return 1 / float(fps)
 
 
 def as_seconds(duration: float | str) -> float:

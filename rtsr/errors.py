@@ -20,6 +20,10 @@ class UsageError(RtsrError):
     exit_status = 2
 
 
+class ArgumentError(UsageError, ValueError):
+    """A picture or a size that `Upscaler` cannot take; a ValueError, too, as numpy's functions raise it."""
+
+
 class SourceError(RtsrError):
     """The input cannot be read."""
 

@@ -1,19 +1,40 @@
 """What a person wants done with a video or a picture, and the sizes that follow from it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from rtsr.arguments import check_kind, path, whole_number, width_and_height
 from rtsr.engine.choice import Means
 from rtsr.errors import UsageError
 from rtsr.frame import Video
-from rtsr.pacing.deadline import Late
+from rtsr.pacing.deadline import Late, as_late
 from rtsr.pacing.delivery import Live
 from rtsr.pacing.paced import Pace
 from rtsr.preset import DECODE, NVIDIA, RUN_NETWORKS
-from rtsr.scale import LARGEST
+from rtsr.scale import LARGEST, as_scale
 from rtsr.sink.encoding import Encoding
 from rtsr.upscaler import target_size
+
+SETTLED: dict[str, Callable[[Any], object]] = {
+    "source": partial(path, name="the source"),
+    "output": partial(path, name="the output"),
+    "scale": as_scale,
+    "height": partial(whole_number, name="height"),
+    "size": width_and_height,
+    "late": as_late,
+    "reference": lambda reference: Path(path(reference, "the reference")),
+}
+"""What a job's values are made of what was given; raises UsageError for what is of another kind."""
+KINDS = {
+    "pace": (Pace, "Pace(deadline=0.016)"),
+    "live": (Live, "rtsr.Live()"),
+    "encoding": (Encoding, 'rtsr.Encoding("libx265")'),
+}
+"""The classes of others, with examples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +67,7 @@ class Job:
     a network can do nothing is an error."""
     live: Live | None = None
     """Set: the input's clock rules. The pace is by default a frame's time at the input's rate."""
-    reference: Path | None = None
+    reference: Path | str | None = None
     """A video of the output's size to compare with, frame by frame."""
     decode: str = "cpu"
     """Where frames are decoded: "cpu", or "gpu", an NVIDIA one, where they stay for the network, and for the encoder if
@@ -54,8 +75,11 @@ class Job:
     threads: int | None = None
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
+    preset: str | None = None
+    """Name of the preset that filled in what was not said, for the report."""
 
     def __post_init__(self) -> None:
+        self._settle()
         if sum(wish is not None for wish in (self.scale, self.height, self.size)) != 1:
             raise UsageError("give one of scale, height and size; e.g. --scale 1.5")
         Means(self.engine, self.provider, self.threads, self.precision)  # Raises UsageError.
@@ -70,6 +94,36 @@ class Job:
             raise UsageError("nothing is late without a deadline; add --deadline, --fps or --live")
         if self.reference is not None and self.live is not None and not self.live.realtime:
             raise UsageError("a reference goes with a file; leave it out, or play the file with --realtime")
+
+    def asked(self) -> dict[str, object]:
+        """What was asked for, as plain values, for a report; None where nothing was. The scale is written as "3/2"."""
+        deadline, quality = (None, None) if self.pace is None else (self.pace.deadline, self.pace.quality)
+        return {
+            "scale": None if self.scale is None else str(self.scale),
+            "height": self.height,
+            "size": self.size,
+            "model": None if self.model is None else str(self.model),
+            "engine": self.engine,
+            "provider": self.provider,
+            "precision": self.precision,
+            "decode": self.decode,
+            "deadline_ms": None if deadline is None else 1000 * float(deadline),
+            "quality": None if quality is None else float(quality),
+            "late": None if self.late is None else str(self.late),
+            "live": None if self.live is None else asdict(self.live),
+            "reference": None if self.reference is None else str(self.reference),
+            "threads": self.threads,
+            "preset": self.preset,
+        }
+
+    def _settle(self) -> None:
+        """Check what kind everything is, and make numbers Python's own."""
+        for name, settle in SETTLED.items():
+            if name == "source" or getattr(self, name) is not None:
+                object.__setattr__(self, name, settle(getattr(self, name)))
+        for name, (kind, example) in KINDS.items():
+            if name == "encoding" or getattr(self, name) is not None:
+                check_kind(getattr(self, name), kind, name, example)
 
     def _check_decode(self) -> None:
         if self.decode not in DECODE:
@@ -90,7 +144,7 @@ def plan(job: Job, video: Video) -> tuple[Fraction, int, int]:
 
     Raises UsageError where they cannot be reached, or height and size are odd, which video has no room for.
     """
-    if any(side < 2 or side % 2 for side in (job.height or 2, *(job.size or ()))):
+    if any(side < 2 or side % 2 for side in (2 if job.height is None else job.height, *(job.size or ()))):
         raise UsageError("height and size are even numbers of pixels; e.g. --height 1080")
     if job.scale is not None:
         width, height = target_size(video.width, video.height, job.scale)

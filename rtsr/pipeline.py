@@ -1,23 +1,19 @@
-"""A whole file: decode, upscale and encode on three threads, then check what was written.
-
-Queues between the threads are bounded (`rtsr.buffer`); the first error is raised in the caller.
-"""
+"""A whole file: open what a job needs, let all frames through, then check what was written."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from signal import SIGINT
 from threading import Event
 from typing import Any
 
-from rtsr.buffer import buffered
-from rtsr.engine.choice import Means, Tell
-from rtsr.errors import SinkError, SourceError, UsageError
-from rtsr.frame import Frame, GpuFrame, Video
+from rtsr.engine.choice import Means, Tell, ran
+from rtsr.errors import RtsrError, SinkError, UsageError
+from rtsr.flow import Flow
+from rtsr.frame import Video
 from rtsr.job import Job, label, plan
 from rtsr.pacing.deadline import Late
 from rtsr.pacing.delivery import Delivery, check_possible
@@ -29,32 +25,36 @@ from rtsr.report import Progress, Report
 from rtsr.sink.names import check_output
 from rtsr.sink.pyav import PyAVSink, holding_suffix
 from rtsr.sink.stream import StreamSink
-from rtsr.source.base import Copied, Item, Source
+from rtsr.source.base import Source
 from rtsr.source.live import LiveSource, PlayedSource, address, is_live
 from rtsr.source.nvdec import NvdecSource
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
-from rtsr.still import is_still, upscale_still
-from rtsr.upscaler import UnderWay, Upscaler
+from rtsr.still import is_still, still_output, upscale_still
+from rtsr.stopping import Stopped, Stopping
+from rtsr.upscaler import Upscaler
 
-DEPTH = 6
-"""Frames and packets that may wait between two stages."""
-LIVE_DEPTH = 4
-"""The same for a live input: what waits is late."""
 NVENC = "_nvenc"
 """How the names of encoders end that take frames on an NVIDIA GPU."""
 USUAL_DEADLINE = 1 / 30
 """Seconds for a frame of a live input that does not say its rate."""
 
 
-def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | None = None) -> Report:
+def run(
+    job: Job,
+    watch: Callable[[Progress], None] | None = None,
+    tell: Tell | None = None,
+    stopping: Stopping | None = None,
+) -> Report:
     """Do `job` and report; `watch` is called after every frame, in the calling thread; `tell`, as for `Upscaler`.
 
+    `stopping` is what the caller entered already, who does not want to be interrupted afterwards, either.
+
     Where the source is a still picture, so is the output: see `rtsr.still.upscale_still`.
-    Nothing is left under the output's name unless all of it was written and checked. After Ctrl-C, or where the
-    check fails, what was written is kept beside it as `NAME.partial.TYPE`; the error, or KeyboardInterrupt, says so.
-    So is what was made of a live input before an error. Raises SourceError, SinkError, EngineError, CardError and
-    UsageError.
+    Nothing is left under the output's name unless all of it was written and checked. After an error, after Ctrl-C, or
+    where the check fails, what was written is kept beside it as `NAME.partial.TYPE`; the error, or `Stopped`, which is
+    a KeyboardInterrupt, says so. For a live input Ctrl-C is the usual end: the report says that it was `stopped`.
+    Raises SourceError, SinkError, EngineError, CardError and UsageError.
     """
     if is_still(job.source):
         return upscale_still(job, tell)
@@ -62,12 +62,12 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
     _check_source(job)
     if job.output is not None:
         _check_output(job, job.output)
-    stop = Event()
     with ExitStack() as opened:
+        stopping = stopping or opened.enter_context(Stopping())  # Until all is closed.
         # Timing networks takes a moment, in which a live input would pile up.
         early = job.scale if job.live is not None else None
         upscaler = opened.enter_context(_open_upscaler(job, early, tell)) if early else None
-        source = opened.enter_context(_open_source(job, stop))
+        source = opened.enter_context(_open_source(job, stopping.stop))
         video = source.video
         scale, width, height = plan(job, video)
         output = job.output or default_output(job, source)
@@ -80,37 +80,67 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
         opening = partial(_open_sink, job, output, large, source, gpu)
         # Where frames have a deadline, they come before their encoder.
         sink = opened.enter_context(giving_way(opening) if delivery else opening())
-        flow = _Flow(source, upscaler, delivery, reference, sink, progress, stop, gpu is not None)
-        _finish(job, flow, watch)
-        return Report(
-            source=str(job.source),
-            output=str(sink.finish()),
-            engine=upscaler.describe(),
-            input_size=(video.width, video.height),
-            output_size=(width, height),
-            frames=progress.done,
-            seconds=time.perf_counter() - began,
-            cpu_seconds=time.process_time() - cpu_began,
-            stages={stage: in_milliseconds(spent) for stage, spent in progress.seconds.items()},
-            notes=(*source.notes, *(delivery.notes() if delivery else ()), *upscaler.notes, *notes, *sink.notes),
-            spending=progress.spending.summary(delivery.deadline) if delivery else None,
-            reference=reference.summary() if reference else None,
-        )
+        flow = Flow(source, upscaler, delivery, reference, sink, progress, stopping, gpu is not None)
+        stopping.progress, stopping.tell, stopping.draining = progress, tell, isinstance(source, LiveSource)
+        report = partial(_report, job, flow, (began, cpu_began), notes)
+        try:
+            _finish(flow, watch)
+        except KeyboardInterrupt as stop:
+            stopping.hold()
+            output, said = _keep_part(sink, progress.done)
+            raise Stopped(said, report(output, stopped=True)) from stop
+        if isinstance(source, LiveSource) and stopping.by is not None:
+            by = "Ctrl-C" if stopping.by is SIGINT else stopping.by.name
+            notes.append(f"{source.name} was ended: stopped by {by}")
+        return report(sink.finish(), stopped=stopping.by is not None)
 
 
-def _finish(job: Job, flow: "_Flow", watch: Callable[[Progress], None] | None) -> None:
-    """Let all frames through and check what was written; where that is stopped, keep what can be kept."""
-    sink = flow.sink
+def _finish(flow: Flow, watch: Callable[[Progress], None] | None) -> None:
+    """Let all frames through and check what was written; where an error comes in between, keep what was made before."""
     try:
         flow.run(watch)
-        sink.close()
-        _check(sink)
-    except KeyboardInterrupt as stopped:
-        raise KeyboardInterrupt(_keep_part(sink, flow.progress.done)) from stopped
-    except SourceError as broken:
-        if job.live is None:
+        with flow.stopping.whole():
+            flow.sink.close()
+    except RtsrError as broken:
+        flow.stopping.hold()
+        if not flow.progress.done:
             raise
-        raise SourceError(f"{broken}; {_keep_part(sink, flow.progress.done)}") from broken
+        raise type(broken)(f"{broken}; {_keep_part(flow.sink, flow.progress.done)[1]}") from broken
+    _check(flow.sink)
+
+
+def _report(
+    job: Job, flow: Flow, began: tuple[float, float], notes: list[str], output: Path | str, stopped: bool
+) -> Report:
+    """What was done since `began`, wall and processor time."""
+    source, upscaler, sink, progress = flow.source, flow.upscaler, flow.sink, flow.progress
+    return Report(
+        source=str(job.source),
+        output=str(output),
+        engine=upscaler.describe(),
+        input_size=(source.video.width, source.video.height),
+        output_size=(sink.video.width, sink.video.height),
+        frames=progress.done,
+        seconds=time.perf_counter() - began[0],
+        cpu_seconds=time.process_time() - began[1],
+        stages={stage: in_milliseconds(spent) for stage, spent in progress.seconds.items()},
+        notes=(
+            *source.notes,
+            *(flow.delivery.notes() if flow.delivery else ()),
+            *upscaler.notes,
+            *notes,
+            *job.encoding.notes,
+            *sink.notes,
+        ),
+        spending=progress.spending.summary(flow.delivery.deadline) if flow.delivery else None,
+        reference=flow.reference.summary() if flow.reference else None,
+        asked=job.asked(),
+        **ran(upscaler.engine),
+        encoder=job.encoding.described(),
+        input_codec=None if source.stream is None else source.stream.codec_context.name,
+        input_rate=None if source.video.rate is None else float(source.video.rate),
+        stopped=stopped,
+    )
 
 
 def _check_source(job: Job) -> None:
@@ -205,6 +235,17 @@ def _check_output(job: Job, output: Path | str) -> None:
         check_output(Path(output), Path(job.source), job.overwrite)
 
 
+def expected_output(job: Job) -> Path:
+    """The file that `job` will write; raises SourceError and UsageError where its source cannot be read."""
+    if job.output is not None:
+        return Path(job.output)
+    if is_still(job.source):
+        return still_output(job)
+    _check_source(job)
+    with VapourSynthSource(Path(job.source)) if _is_script(job) else PyAVSource(job.source) as source:
+        return default_output(job, source)
+
+
 def default_output(job: Job, source: Source) -> Path:
     """Where the result goes if nothing is said: the source's stem with the scale behind it, in its folder."""
     suffix = holding_suffix(source, job.encoding, rotated=source.video.display_matrix is not None)
@@ -219,116 +260,13 @@ def _check(sink: PyAVSink) -> None:
         raise SinkError(f"{wrong}; what was written is kept in {sink.finish(partial=True)}") from wrong
 
 
-def _keep_part(sink: PyAVSink, frames: int) -> str:
-    """Complete what an interrupted job has written so far; returns what was done, in words."""
+def _keep_part(sink: PyAVSink, frames: int) -> tuple[Path | str, str]:
+    """Complete what was written before a run ended early; returns where it is, empty for nowhere, and that in words."""
     if not frames:
-        return "stopped before the first frame; nothing was kept"
-    sink.close()
-    return f"stopped after {frames} frames; they are kept in {sink.finish(partial=True)}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Flow:
-    """Everything from `source` to `sink`: decoding and upscaling on their own threads, encoding on the caller's."""
-
-    source: Source
-    upscaler: Upscaler | PacedUpscaler
-    delivery: Delivery | None
-    reference: Reference | None
-    sink: PyAVSink
-    progress: Progress
-    stop: Event
-    """Set when the run ends, so that a source that waits for its time, or for its sender, does not go on waiting."""
-    stay: bool = False
-    """Whether frames, which are on the GPU, stay there for the encoder."""
-    _submitting: deque[float] = field(default_factory=deque)
-    """Seconds that it took to submit each frame that is under way."""
-
-    def run(self, watch: Callable[[Progress], None] | None) -> None:
-        depth = DEPTH if self.delivery is None or self.delivery.live is None else LIVE_DEPTH
-        with closing(buffered(self._upscaled(buffered(self._decoded(), depth)), depth)) as items:
-            try:
-                for item in items:
-                    if isinstance(item, Copied):
-                        self.sink.write(item)
-                    else:
-                        self._encode(item)
-                        if watch:
-                            watch(self.progress)
-            finally:
-                self.stop.set()
-
-    def _decoded(self) -> Generator[Item, None, None]:
-        items = self.source.items()
-        while True:
-            began = time.perf_counter()
-            item = next(items, None)
-            if item is None:
-                return
-            if not isinstance(item, Copied):
-                self.progress.seconds["decode"].append(time.perf_counter() - began)
-            if self.delivery is not None and isinstance(item, Frame):
-                waited = self.source.waited if isinstance(self.source, LiveSource) else 0.0  # Files are there.
-                self.delivery.arrived(item, waited)
-            yield item
-
-    def _upscaled(self, items: Generator[Item, None, None]) -> Generator[Item, None, None]:
-        with closing(items):
-            if self.delivery is None:
-                yield from self._overlapped(items)
-            else:
-                yield from self._in_time(items, self.delivery)
-
-    def _in_time(self, items: Generator[Item, None, None], delivery: Delivery) -> Generator[Item, None, None]:
-        for item in items:
-            if not isinstance(item, Frame):
-                yield item
-                continue
-            with _timed(self.progress, "upscale"):
-                large = delivery.make(item)
-            if large is not None:
-                yield large
-
-    def _overlapped(self, items: Generator[Item, None, None]) -> Generator[Item, None, None]:
-        """All in the order in which they came, as many frames under way as the engine has lanes."""
-        assert isinstance(self.upscaler, Upscaler)
-        waiting: deque[UnderWay | Copied] = deque()
-        for item in items:
-            if isinstance(item, Copied):
-                waiting.append(item)
-            else:
-                began = time.perf_counter()
-                waiting.append(self._submitted(self.upscaler, item))
-                self._submitting.append(time.perf_counter() - began)
-            while waiting and (isinstance(waiting[0], Copied) or len(self._submitting) >= self.upscaler.lanes):
-                yield self._collected(self.upscaler, waiting.popleft())
-        while waiting:
-            yield self._collected(self.upscaler, waiting.popleft())
-
-    def _submitted(self, upscaler: Upscaler, item: Frame | GpuFrame) -> UnderWay:
-        size = self.sink.video.width, self.sink.video.height
-        return upscaler.submit(item, *size) if isinstance(item, Frame) else upscaler.submit_gpu(item, *size, self.stay)
-
-    def _collected(self, upscaler: Upscaler, item: UnderWay | Copied) -> Item:
-        if isinstance(item, Copied):
-            return item
-        began = time.perf_counter()
-        large = upscaler.collect_gpu(item) if self.stay else upscaler.collect(item)
-        self.progress.seconds["upscale"].append(self._submitting.popleft() + time.perf_counter() - began)
-        return large
-
-    def _encode(self, frame: Frame | GpuFrame) -> None:
-        if self.reference is not None and isinstance(frame, Frame):
-            self.reference.compare(frame)
-        with _timed(self.progress, "encode"):
-            self.sink.write(frame)
-        if self.delivery is not None and isinstance(frame, Frame):
-            self.delivery.written(frame)
-        self.progress.done += 1
-
-
-@contextmanager
-def _timed(progress: Progress, stage: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    progress.seconds[stage].append(time.perf_counter() - began)
+        return "", "stopped before the first frame; nothing was kept"
+    try:
+        kept = sink.keep()
+    except SinkError as cause:
+        return "", f"stopped after {frames} frames, which could not be kept ({cause})"
+    they = "they" if sink.frames == frames else f"{sink.frames} of them"
+    return kept, f"stopped after {frames} frames; {they} {sink.how_kept} {kept}"

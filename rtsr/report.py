@@ -3,6 +3,7 @@
 from array import array
 from dataclasses import dataclass, field
 
+import rtsr
 from rtsr.pacing.spending import Spending
 
 STAGES = ("decode", "upscale", "encode")
@@ -47,3 +48,21 @@ class Report:
     """Where a pace is set: misses, tiles per exit and more; see `rtsr.pacing.spending.Spending.summary`."""
     reference: dict[str, float | int] | None = None
     """Where a reference is given: frames that were compared and their mean PSNR-Y before encoding."""
+    version: str = field(default_factory=lambda: rtsr.__version__)
+    """Of rtsr."""
+    asked: dict[str, object] = field(default_factory=dict)
+    """What was asked for, the preset's part included: see `rtsr.job.Job.asked`."""
+    model: str = ""
+    """Name of the network that ran, or of the filter."""
+    provider: str = ""
+    """What ran it: ONNX Runtime and its provider, or an NVIDIA library and the GPU."""
+    reason: str = ""
+    """Why that one, where `auto` chose."""
+    encoder: dict[str, object] | None = None
+    """`codec` and `options`, its rate among them, as FFmpeg was given them; None for a picture."""
+    input_codec: str | None = None
+    """FFmpeg's name of what the video was encoded in; None for a picture and a script."""
+    input_rate: float | None = None
+    """Average frames a second; None where unknown."""
+    stopped: bool = False
+    """Whether Ctrl-C or a signal ended it; then `output` is what was made until then, empty where nothing was kept."""

@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from numbers import Integral, Real
 
 from rtsr.errors import UsageError
 
@@ -14,7 +15,8 @@ def as_scale(scale: float | str | Fraction) -> Fraction:
     if isinstance(scale, str):
         return parse_scale(scale)
     try:
-        ratio = Fraction(scale)
+        # Of numpy's numbers, Fraction takes some and keeps their type.
+        ratio = Fraction(int(scale) if isinstance(scale, Integral) else float(scale) if _is_float(scale) else scale)
     except (TypeError, ValueError, OverflowError):
         raise UsageError(f"{scale!r} is not a scale; write it as 2, 1.5 or 3/2") from None
     return _in_range(ratio.limit_denominator(9999))
@@ -26,6 +28,10 @@ def parse_scale(text: str) -> Fraction:
     if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?|[0-9]{1,4}/[1-9][0-9]{0,3}", plain) is None:
         raise UsageError(f"{text!r} is not a scale; write it as 2, 1.5 or 3/2")
     return _in_range(Fraction(plain))
+
+
+def _is_float(scale: object) -> bool:
+    return isinstance(scale, Real) and not isinstance(scale, Fraction)
 
 
 def _in_range(scale: Fraction) -> Fraction:

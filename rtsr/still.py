@@ -13,9 +13,10 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from rtsr.engine.choice import Tell
+from rtsr.engine.choice import Tell, ran
 from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.job import Job, label, reaching
+from rtsr.opencv import is_cut_off, silent_opencv
 from rtsr.pacing.spending import in_milliseconds
 from rtsr.quality.datasets import Picture, size_of
 from rtsr.report import STAGES, Report
@@ -72,8 +73,7 @@ def upscale_still(job: Job, tell: Tell | None = None) -> Report:
     """
     began, cpu_began, source = time.perf_counter(), time.process_time(), Path(job.source)
     _check(job)
-    suffix = source.suffix if source.suffix.lower() in WRITTEN else ".png"
-    output = Path(job.output or source.with_name(f"{source.stem}_{label(job)}{suffix}"))
+    output = still_output(job)
     check_target(output, source, job.overwrite)
     if output.suffix.lower() not in WRITTEN:
         raise UsageError(f"{source} is a picture; name the output .png, .jpg or .webp, not {output.name}")
@@ -88,6 +88,7 @@ def upscale_still(job: Job, tell: Tell | None = None) -> Report:
         _timed(seconds, "upscale"),
     ):
         large, engine = _enlarged(still, upscaler, size), upscaler.describe()
+        what = ran(upscaler.engine)
     large = _fitting(large, output)
     with _timed(seconds, "encode"):
         written = write_still(output, large, job.overwrite)
@@ -102,7 +103,16 @@ def upscale_still(job: Job, tell: Tell | None = None) -> Report:
         cpu_seconds=time.process_time() - cpu_began,
         stages={stage: in_milliseconds([seconds[stage]]) for stage in STAGES},
         notes=large.notes,
+        asked=job.asked(),
+        **what,
     )
+
+
+def still_output(job: Job) -> Path:
+    """Where the result of `job` goes, whose source is a picture."""
+    source = Path(job.source)
+    suffix = source.suffix if source.suffix.lower() in WRITTEN else ".png"
+    return Path(job.output or source.with_name(f"{source.stem}_{label(job)}{suffix}"))
 
 
 def plan_still(job: Job, width: int, height: int) -> tuple[Fraction, tuple[int, int]]:
@@ -126,7 +136,7 @@ def read_still(path: Path) -> Still:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as cause:
         raise SourceError(f"cannot read {path}: {cause.strerror}") from cause
-    if bytes(data[1:4]) == b"PNG" and b"IEND" not in data.tobytes():  # libpng would print a line of its own.
+    if is_cut_off(data.tobytes()):
         raise SourceError(f"{path} is cut off; copy it again")
     pixels, metadata, several = _decoded(data)
     if pixels is None or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
@@ -158,7 +168,7 @@ def write_still(path: Path, still: Still, overwrite: bool = False) -> Path:
     if still.alpha is not None:
         pixels = np.dstack([pixels, still.alpha])
     kind, parts = path.suffix.lower(), [part[None] for part in still.metadata.values()]
-    with _silent_opencv():
+    with silent_opencv():
         try:
             done, data = cv2.imencodeWithMetadata(kind, pixels, list(still.metadata), parts, WRITTEN[kind])
         except cv2.error:
@@ -222,7 +232,7 @@ def _fitting(still: Still, output: Path) -> Still:
 
 def _decoded(data: NDArray[np.uint8]) -> tuple[NDArray | None, dict[int, NDArray[np.uint8]], bool]:
     """The picture in `data` as OpenCV gives it, None where it cannot; its metadata; whether there are more pictures."""
-    with _silent_opencv():
+    with silent_opencv():
         try:
             pixels, kinds, parts = cv2.imdecodeWithMetadata(data, flags=cv2.IMREAD_UNCHANGED)
             several = bytes(data[:3]) != b"GIF" and cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(1, 2))[0]
@@ -254,16 +264,6 @@ def _upright(pixels: NDArray[np.uint8], camera: NDArray[np.uint8]) -> NDArray[np
     pixels = pixels.swapaxes(0, 1) if turn > 4 else pixels
     pixels = pixels[::-1] if turn in (3, 4, 7, 8) else pixels
     return np.ascontiguousarray(pixels[:, ::-1] if turn in (2, 3, 6, 7) else pixels)
-
-
-@contextmanager
-def _silent_opencv() -> Iterator[None]:
-    """Keep OpenCV's own lines off standard error: what is wrong is said once."""
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
 
 
 @contextmanager

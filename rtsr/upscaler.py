@@ -11,10 +11,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from rtsr.arguments import width_and_height
 from rtsr.colour import from_rgb, to_rgb
 from rtsr.engine.base import GpuEngine, PlaneEngine, Planes
 from rtsr.engine.choice import Means, Tell, runtime_of
-from rtsr.errors import UsageError
+from rtsr.errors import ArgumentError, UsageError
 from rtsr.frame import Frame, GpuFrame
 from rtsr.scale import as_scale
 
@@ -90,13 +91,11 @@ class Upscaler:
     def __call__(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Upscale an RGB picture, (H, W, 3) uint8, to (round(H * scale), round(W * scale), 3) uint8.
 
-        `size`, width and height, is another size for the result, to which it is cropped or reduced.
+        `size`, width and height, is another size for the result, to which it is cropped or reduced. Raises
+        ArgumentError, a UsageError and a ValueError, for what is no such picture or size.
         """
-        if not isinstance(image, np.ndarray):
-            raise ValueError(f"an image is an array, (H, W, 3) uint8, not {type(image).__name__}")
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise ValueError(f"an image is (H, W, 3) uint8 and not empty, got {image.shape} {image.dtype}")
-        width, height = size or (round(image.shape[1] * self.scale), round(image.shape[0] * self.scale))
+        _check_image(image)
+        width, height = _checked(size) or (round(image.shape[1] * self.scale), round(image.shape[0] * self.scale))
         strips = [self._pixels(image[seen])[kept] for seen, kept in self._strips(*image.shape[:2])]
         return _fit(strips[0] if len(strips) == 1 else np.concatenate(strips), width, height, "rgb24")
 
@@ -204,6 +203,27 @@ class Upscaler:
             rgb = self.engine.infer(_pad(rgb, card.size_multiple))[:, :, :height, :width]
             reached *= card.scale
         return rgb[0]
+
+
+def _check_image(image: object) -> None:
+    if not isinstance(image, np.ndarray):
+        raise ArgumentError(f"an image is an array, (H, W, 3) uint8, not {type(image).__name__}")
+    if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8 and image.size:
+        return
+    cures = {
+        "repeat grey three times, e.g. np.dstack([image] * 3)": image.ndim == 2,
+        "leave out its opacity, image[..., :3]": image.ndim == 3 and image.shape[2] == 4,
+        "round it to 0 to 255 first": image.dtype != np.uint8,
+    }
+    cure = next((f"; {cure}" for cure, helps in cures.items() if helps and image.size), "")
+    raise ArgumentError(f"an image is (H, W, 3) uint8 and not empty, got {image.shape} {image.dtype}{cure}")
+
+
+def _checked(size: object) -> tuple[int, int] | None:
+    try:
+        return None if size is None else width_and_height(size)
+    except UsageError as cause:
+        raise ArgumentError(str(cause)) from cause
 
 
 def target_size(width: int, height: int, scale: Fraction) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 Nothing here depends on how quick the machine is: a slow one repeats and drops more, and must say so.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -254,6 +255,40 @@ def test_a_pipe_that_nothing_comes_through_can_be_interrupted(tmp_path: Path) ->
         _, errors = running.communicate(timeout=50)
         os.close(writer)
     assert running.returncode == 130 and errors.strip() == "stopped"
+
+
+@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("to", ["out.mkv", "udp"])
+def test_a_signal_is_the_usual_end_of_a_live_input(tmp_path: Path, with_signal: signal.Signals, to: str) -> None:
+    data = as_transport_stream(make_video(tmp_path / "clip.mp4", frames=60, audio=False))
+    output = f"udp://127.0.0.1:{free_port()}" if to == "udp" else to
+    options = "--scale", "2", "--live", "--model", MODEL, "--stall", "60s", "-o", output, "--report", "a.json"
+    command = [sys.executable, "-c", "from rtsr.cli import main; main()", "upscale", "pipe", *options]
+    as_usual = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with (
+        fifo(tmp_path / "pipe", data, hold=50),
+        subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **as_usual
+        ) as running,
+    ):
+        time.sleep(8)
+        for _ in range(3):
+            running.send_signal(with_signal)
+            time.sleep(0.1)
+        said, errors = running.communicate(timeout=50)
+    by = "Ctrl-C" if with_signal is signal.SIGINT else "SIGTERM"
+    assert running.returncode == 0, errors
+    assert errors.splitlines() == [
+        "stopping; completing what was made so far",
+        f"note: pipe was ended: stopped by {by}",
+    ]
+    report = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    assert said.startswith(f"{output}: {report['frames']} frames, 64x48 to 128x96") and report["stopped"]
+    counts = report["spending"]["frames"]
+    assert report["frames"] == sum(counts.values()) - counts["dropped"] > 50
+    if to != "udp":
+        assert probe(tmp_path / "out.mkv").frames == report["frames"]
+    assert not list(tmp_path.glob("*partial*"))
 
 
 def test_an_address_that_nothing_can_be_sent_to(tmp_path: Path) -> None:

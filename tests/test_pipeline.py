@@ -1,5 +1,7 @@
 """Whole files through decode, upscale and encode."""
 
+import subprocess
+import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +21,7 @@ from rtsr.report import Progress
 from rtsr.sink.encoding import Encoding
 from rtsr.sink.pyav import PyAVSink
 from rtsr.source.pyav import Clock
+from rtsr.stopping import Stopped
 from tests.media import luma, make_video, picture, picture_number, probe
 
 SCALE = Fraction(3, 2)
@@ -270,22 +273,39 @@ def test_an_interrupt_leaves_a_playable_part(tmp_path: Path) -> None:
         if progress.done == 25:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped, match="stopped after 25 frames; they are kept in") as stop:
         run(Job(source, tmp_path / "out.mp4", SCALE, engine="bicubic"), interrupt)
+    report = stop.value.report
+    assert (report.frames, report.stopped) == (25, True) and report.output == str(tmp_path / "out.partial.mp4")
     assert probe(tmp_path / "out.partial.mp4").frames == 25
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.partial.mp4"]
 
 
-def test_an_error_while_encoding_reaches_the_caller_and_leaves_nothing(tmp_path: Path) -> None:
-    source = make_video(tmp_path / "in.mp4", frames=60)
+FULL_DISK = """
+import resource, sys
+from fractions import Fraction
+from rtsr.job import Job
+from rtsr.pipeline import run
+from rtsr.sink.encoding import Encoding
 
-    def fail(_: Progress) -> None:
-        raise SinkError("the disk is full")
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+try:
+    run(Job("in.mp4", sys.argv[1], Fraction(2), engine="bicubic", encoding=Encoding("ffv1")))
+except Exception as error:
+    print(repr(error))
+"""
 
-    with pytest.raises(SinkError, match="disk is full"):
-        run(Job(source, tmp_path / "out.mp4", SCALE, engine="bicubic"), fail)
-    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
-    assert threading.active_count() == 1
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sizes of files have no limit on Windows")
+def test_what_fits_onto_a_full_disk_is_kept_where_it_can_be_read(tmp_path: Path) -> None:
+    make_video(tmp_path / "in.mp4", frames=60)
+    said = subprocess.run([sys.executable, "-c", FULL_DISK, "a.mkv"], cwd=tmp_path, capture_output=True, text=True)
+    kept = probe(tmp_path / "a.partial.mkv").frames
+    assert "SinkError" in said.stdout and "cannot write a.mkv" in said.stdout, said.stdout
+    assert f"frames; {kept} of them are kept in a.partial.mkv" in said.stdout and 0 < kept < 60
+    said = subprocess.run([sys.executable, "-c", FULL_DISK, "a.mp4"], cwd=tmp_path, capture_output=True, text=True)
+    assert "which could not be kept (a.mp4: what was written cannot be read back)" in said.stdout
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.partial.mkv", "in.mp4"]
 
 
 def test_an_error_on_the_upscaling_thread_reaches_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,9 +319,9 @@ def test_an_error_on_the_upscaling_thread_reaches_the_caller(tmp_path: Path, mon
             return super().infer(tiles)
 
     monkeypatch.setitem(RESAMPLERS, "bicubic", Failing)
-    with pytest.raises(EngineError, match="out of memory"):
+    with pytest.raises(EngineError, match=r"out of memory; stopped after 11 frames; they are kept in .*partial\.mp4"):
         upscale(make_video(tmp_path / "in.mp4", frames=60), tmp_path / "out.mp4", Fraction(2))
-    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+    assert probe(tmp_path / "out.partial.mp4").frames == 11 and not (tmp_path / "out.mp4").exists()
     assert threading.active_count() == 1
 
 
@@ -309,9 +329,9 @@ def test_a_change_of_size_half_way_is_an_error(tmp_path: Path) -> None:
     joined = tmp_path / "in.ts"
     parts = [make_video(tmp_path / f"{side}.ts", size=(side, 48), audio=False) for side in (64, 96)]
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
-    with pytest.raises(SourceError, match="size changes"):
+    with pytest.raises(SourceError, match=r"size changes .* stopped after 20 frames; they are kept in .*out\.partial"):
         upscale(joined, tmp_path / "out.mp4")
-    assert not (tmp_path / "out.mp4").exists()
+    assert probe(tmp_path / "out.partial.mp4").frames == 20 and not (tmp_path / "out.mp4").exists()
 
 
 def test_a_file_cut_short_is_an_error(tmp_path: Path) -> None:
@@ -330,12 +350,12 @@ def test_a_file_cut_short_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
     whole = make_video(tmp_path / "whole.mkv", frames=90, size=(320, 240)).read_bytes()
     (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(SourceError, match="cut off"):
-        upscale(tmp_path / "cut.mkv", tmp_path / "out.mp4")
-    with pytest.raises(SourceError, match="cut off"):
-        upscale(tmp_path / "cut.mp4", tmp_path / "out.mp4")
+    for name in ("cut.mkv", "cut.mp4"):
+        with pytest.raises(SourceError, match=r"cut off.* they are kept in"):
+            upscale(tmp_path / name, tmp_path / f"{name}.mp4")
+        assert 20 < probe(tmp_path / f"{name}.partial.mp4").frames < 90
     assert threading.active_count() == 1
-    assert not (tmp_path / "out.mp4").exists()
+    assert not any((tmp_path / name).exists() for name in ("cut.mkv.mp4", "cut.mp4.mp4"))
 
 
 @pytest.mark.parametrize("wishes", [{}, {"scale": SCALE, "height": 96}])
@@ -344,7 +364,7 @@ def test_wishes_that_contradict_each_other_are_refused(tmp_path: Path, wishes: d
         Job(tmp_path / "in.mp4", **wishes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("wishes", [{"height": 97}, {"size": (100, 51)}, {"size": (0, 0)}])
+@pytest.mark.parametrize("wishes", [{"height": 97}, {"size": (100, 51)}])
 def test_videos_have_even_sides(tmp_path: Path, wishes: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="even numbers of pixels"):
         upscale(make_video(tmp_path / "in.mp4"), tmp_path / "out.mp4", None, **wishes)
@@ -376,9 +396,15 @@ def test_transparency_that_decoders_skip_is_noted(tmp_path: Path) -> None:
         ({"crf": 64}, "between 0"),
         ({"crf": "20"}, "between 0 .* not '20'"),
         ({"crf": 20, "options": {"crf": "30"}}, "crf is said twice"),
+        ({"crf": 20, "options": {"qp": "30"}}, "rate is said twice, .* option qp=30"),
+        ({"crf": True}, "between 0 .* not True"),
+        ({"codec": None}, "unknown encoder None"),
+        ({"options": {"bf": 2}}, "encoder options are texts"),
+        ({"options": "bf=2"}, "encoder options are texts"),
         ({"codec": "prores_ks"}, "rtsr gives yuv420p"),
         ({"options": {"nosuch": "1"}}, "no option nosuch"),
-        ({"options": {"preset": "nosuch"}}, "does not accept"),
+        ({"options": {"preset": "nosuch"}}, "does not accept .*, or use libx265"),
+        ({"codec": "libx265", "options": {"preset": "nosuch"}}, "does not accept .*, or use libx264"),
     ],
 )
 def test_encodings_that_cannot_be(tmp_path: Path, encoding: dict[str, object], match: str) -> None:

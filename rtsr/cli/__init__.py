@@ -15,8 +15,7 @@ from rtsr.cli import models as models
 from rtsr.cli import presets as presets
 from rtsr.cli import train as train
 from rtsr.cli import upscale as upscale
-from rtsr.cli.app import app
-from rtsr.errors import RtsrError
+from rtsr.cli.app import app, explain
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -30,20 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("RTSR_DEBUG") == "1":
             raise
-        message, status = _explain(error)
+        message, status = explain(error)
         if message:  # None where the help was shown instead.
             print(message, file=sys.stderr)
         sys.exit(status)
-
-
-def _explain(error: Exception) -> tuple[str, int]:
-    """What to print, and the exit status."""
-    if isinstance(error, RtsrError):
-        return f"error: {error}", error.exit_status
-    wrong_usage = getattr(error, "format_message", None)  # Typer's own errors; their classes have moved about.
-    if wrong_usage is not None:
-        message = wrong_usage().rstrip(".")
-        context = getattr(error, "ctx", None)
-        command = "rtsr" if context is None else context.command_path
-        return f"error: {message}; see: {command} --help" if message else "", 2
-    return f"error: unexpected {error!r}; RTSR_DEBUG=1 shows where; please report it", 1

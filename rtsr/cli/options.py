@@ -17,19 +17,21 @@ from rtsr.pacing.paced import Pace
 from rtsr.preset import ENGINES, NVIDIA, Preset
 from rtsr.provider import PROVIDERS
 from rtsr.scale import parse_scale
-from rtsr.sink.encoding import DEFAULT_CRF, Encoding
+from rtsr.sink.encoding import DEFAULT_CRF, RATES, Encoding
 from rtsr.source.live import address
 
-Source = Annotated[
-    str,
+Sources = Annotated[
+    list[str],
     typer.Argument(
-        metavar="IN", help="The video or picture to upscale; with --live also udp://, rtsp://, a device or -."
+        metavar="IN", help="Videos and pictures to upscale; with --live one, also udp://, rtsp://, a device or -."
     ),
 ]
 Output = Annotated[
     str | None,
     typer.Option(
-        "-o", "--output", help="Where to write; udp:// and - get MPEG-TS. Default: IN's name with _1.5x behind it."
+        "-o",
+        "--output",
+        help="Where to write; FOLDER/ is made; udp:// and - get MPEG-TS. Default: IN's name with _1.5x behind it.",
     ),
 ]
 Scale = Annotated[str | None, typer.Option(help="How far: 1.5, 2, or anything above 1 up to 4.")]
@@ -72,7 +74,10 @@ ReferenceVideo = Annotated[
     Path | None, typer.Option(help="Video of the result's size: report the PSNR-Y against it, before encoding.")
 ]
 Codec = Annotated[str | None, typer.Option(help="Encoder, e.g. libx265. Default: libx264.")]
-Crf = Annotated[int | None, typer.Option(help=f"Quality: lower is better and larger. Default for x264: {DEFAULT_CRF}.")]
+Crf = Annotated[
+    int | None,
+    typer.Option(help=f"Quality: lower is better and larger. Default for libx264: {DEFAULT_CRF['libx264']}."),
+]
 EncoderOption = Annotated[
     list[str] | None, typer.Option(metavar="K=V", help="An option of the encoder, e.g. preset=slow. Repeatable.")
 ]
@@ -81,9 +86,14 @@ PresetName = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Cores for the network. Default: all.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave inputs out whose output is there.")]
 ReportFile = Annotated[
-    Path | None, typer.Option(help="Write what was done, with times, to this .json file; it is replaced.")
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Write what was done, with times, to this .json file, or into FOLDER/; it is replaced."
+    ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report; of several inputs a list, at the end.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 
 ONLY_VIDEO = ("decode", "fps", "deadline", "quality", "late", "live", "realtime", "latency", "stall", "reference")
@@ -119,6 +129,7 @@ class Wish:
     encoder_option: list[str] | None
     threads: int | None
     overwrite: bool
+    preset: str | None
 
 
 def as_job(wish: Wish, preset: Preset) -> Job:
@@ -146,6 +157,7 @@ def as_job(wish: Wish, preset: Preset) -> Job:
         threads=wish.threads,
         encoding=_encoding(wish, preset),
         overwrite=wish.overwrite,
+        preset=wish.preset,
     )
 
 
@@ -213,11 +225,14 @@ def _encoding(wish: Wish, preset: Preset) -> Encoding:
     # Quality and options of a preset are meant for its own encoder.
     same_codec = _keeps_encoder(wish, preset)
     said = _parse_options(wish.encoder_option or [])
-    crf = preset.crf if same_codec and "crf" not in said else None
+    kept = dict(preset.encoder_options or {}) if same_codec else {}
+    rated = wish.crf is not None or any(key in said for key in RATES)
+    if rated:  # One rate replaces another.
+        kept = {key: value for key, value in kept.items() if key not in RATES}
     return Encoding(
         codec=wish.codec or preset.codec or "libx264",
-        crf=crf if wish.crf is None else wish.crf,
-        options={**(preset.encoder_options or {} if same_codec else {}), **said},
+        crf=preset.crf if same_codec and not rated else wish.crf,
+        options={**kept, **said},
     )
 
 

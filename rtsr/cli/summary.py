@@ -5,12 +5,12 @@ from rtsr.report import Report
 
 def summarise(report: Report) -> str:
     """What `report` says: a line, and one more where a pace was set."""
-    times = ", ".join(f"{stage} {figures['p50']:.0f}" for stage, figures in report.stages.items() if figures)
+    times = ", ".join(f"{stage} {_percentiles(figures)}" for stage, figures in report.stages.items() if figures)
     (w, h), (big_w, big_h) = report.input_size, report.output_size
     frames = f"{report.frames} frame{'' if report.frames == 1 else 's'}"
     first = (
         f"{report.output}: {frames}, {w}x{h} to {big_w}x{big_h} with {report.engine}, "
-        f"{report.seconds:.1f} s, {report.frames / report.seconds:.1f} fps; median ms a frame: {times}"
+        f"{report.seconds:.1f} s, {report.frames / report.seconds:.1f} fps; p50/p95/p99 in ms: {times}"
     )
     more = [*_spending(report.spending or {}), *_reference(report.reference or {})]
     return "\n".join([first, f"  {'; '.join(more)}"] if more else [first])
@@ -22,12 +22,20 @@ def summarise_still(report: Report) -> str:
     return f"{report.output}: {w}x{h} to {big_w}x{big_h} with {report.engine}, {report.seconds:.1f} s"
 
 
+def _percentiles(figures: dict[str, float]) -> str:
+    return "/".join(f"{figures[name]:.{0 if figures[name] >= 9.95 else 1}f}" for name in ("p50", "p95", "p99"))
+
+
+def _duration(milliseconds: float) -> str:
+    return f"{milliseconds:.3g} ms" if milliseconds < 999.5 else f"{milliseconds / 1000:.4g} s"
+
+
 def _spending(spent: dict) -> list[str]:
     if not spent:
         return []
     said = []
     if "deadline_ms" in spent:
-        said.append(f"deadline {spent['deadline_ms']:.3g} ms, missed {spent['misses']} times")
+        said.append(f"deadline {_duration(spent['deadline_ms'])}, missed {spent['misses']} times")
     if latency := spent.get("latency_ms"):
         said.append(f"latency p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f}, at most {latency['max']:.0f} ms")
     treated = [f"{count} {how}" for how, count in spent["frames"].items() if count and how != "made"]

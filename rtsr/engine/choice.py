@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine, MultiExitEngine
@@ -124,3 +124,9 @@ class Means:
 def runtime_of(engine: Engine) -> str:
     """What runs `engine`, for people."""
     return getattr(engine, "runtime", "no network")
+
+
+def ran(engine: Engine) -> dict[str, Any]:
+    """What `rtsr.report.Report` says of `engine`: its model, provider and reason."""
+    provider, _, reason = runtime_of(engine).partition(": ")
+    return {"model": engine.card.name, "provider": provider, "reason": reason}

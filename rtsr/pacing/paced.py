@@ -12,7 +12,7 @@ import numpy as np
 
 from rtsr.cubic import enlarge
 from rtsr.duration import LONGEST, frame_time
-from rtsr.engine.base import MultiExitEngine
+from rtsr.engine.base import Engine, MultiExitEngine
 from rtsr.engine.choice import Means, Tell, runtime_of
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
@@ -39,6 +39,8 @@ class Pace:
     def __post_init__(self) -> None:
         if (self.deadline is None) == (self.quality is None):
             raise UsageError("give a deadline or a quality, not both; e.g. --deadline 16ms")
+        if self.deadline is not None and not isinstance(self.deadline, Real):
+            raise UsageError(f"a deadline is a number of seconds, not {self.deadline!r}; e.g. 0.016")
         if self.deadline is not None and not 0 < self.deadline <= LONGEST:
             raise UsageError(
                 f"a deadline is above 0 and at most an hour, not {self.deadline:g} s; e.g. --deadline 16ms"
@@ -125,6 +127,11 @@ class PacedUpscaler:
     def close(self) -> None:
         """Leave the engines."""
         self._method.close()
+
+    @property
+    def engine(self) -> Engine:
+        """What runs; of several networks, the largest."""
+        return self._method.engine
 
     def describe(self) -> str:
         """What runs."""
@@ -228,6 +235,7 @@ class _WholeFrames:
         self.rungs = [
             Upscaler(self.scale, model=name, **asdict(self.means), tell=self.tell, size=self.size) for name in names
         ]
+        self.engine = self.rungs[-1].engine
         self.costs = calibrate_whole([rung.engine for rung in self.rungs])
 
     @property

@@ -1,5 +1,6 @@
 """Pictures to measure on: pairs of a small and a true large picture, from the layouts of folders that are in use."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.errors import SourceError, need
+from rtsr.opencv import is_cut_off, silent_opencv
 from rtsr.quality.imresize import imresize
 
 RENDERS = {Fraction(2): "540.avif", Fraction(3, 2): "720.avif"}
@@ -58,7 +60,8 @@ def find_pairs(dataset: Path, scale: Fraction, only: tuple[str, ...] = ()) -> li
 
     Three layouts are known: `HR/NAME.png` with `LR_bicubic/XS/NAMExS.png` (made by bicubic downscaling where
     the folder is missing); rendered pairs, `NAME/{540,720,1080}.avif`; and truths alone, `NAME.png` or any other
-    picture. Raises SourceError where the folder is none of them, or has no such names.
+    picture, whose name is whole where another differs from it by its type alone. Raises SourceError where the folder
+    is none of them, or has no such names.
     """
     if not dataset.is_dir():
         raise SourceError(f"there is no folder {dataset}; name one of pictures, or one that holds HR/NAME.png")
@@ -68,7 +71,8 @@ def find_pairs(dataset: Path, scale: Fraction, only: tuple[str, ...] = ()) -> li
         found = _renders(dataset, scale)
     else:
         files = sorted(file for file in dataset.iterdir() if file.suffix.lower() in SUFFIXES)
-        found = [Pair(file.stem, file, None) for file in files]
+        stems = Counter(file.stem for file in files)
+        found = [Pair(file.stem if stems[file.stem] == 1 else file.name, file, None) for file in files]
     if not found:
         raise SourceError(f"{dataset} is not a data set: it has neither HR/NAME.png nor NAME/{TRUTH} nor pictures")
     wanted = [pair for pair in found if not only or any(part in pair.name for part in only)]
@@ -127,10 +131,13 @@ def _read_other(path: Path) -> Picture:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as cause:
         raise SourceError(f"cannot read {path}: {cause.strerror}") from cause
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error:  # where a header claims more pixels than OpenCV allows
-        image = None
+    if is_cut_off(data.tobytes()):
+        raise SourceError(f"{path} is cut off; copy it again")
+    with silent_opencv():
+        try:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        except cv2.error:  # where a header claims more pixels than OpenCV allows
+            image = None
     if image is None:
         raise SourceError(f"{path} is not an image, or damaged")
     return np.ascontiguousarray(image[:, :, ::-1], np.uint8)

@@ -23,7 +23,7 @@ class Reference:
     of another size or range.
     """
 
-    def __init__(self, path: Path, video: Video) -> None:
+    def __init__(self, path: Path | str, video: Video) -> None:
         self._video = video
         self._source = PyAVSource(path)
         own = self._source.video

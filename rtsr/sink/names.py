@@ -19,7 +19,9 @@ def check_output(path: Path, source: Path, overwrite: bool) -> None:
     if path.suffix.lower() in PICTURES and source.exists():
         raise UsageError(f"{source} is a video, and {path.name} a picture's name; name the output .mp4 or .mkv")
     if not path.suffix:
-        raise UsageError(f"the output {path} needs a file type, e.g. {path}.mp4")
+        raise UsageError(
+            f"the output {path} needs a file type, e.g. {path}.mp4; a folder's name ends in a slash: {path}/"
+        )
     if path.suffix.lower() not in TIMED:
         raise UsageError(f"{path.suffix} is not a file type that keeps a video's timing; name the output .mp4 or .mkv")
 

@@ -41,6 +41,9 @@ class PyAVSink:
     `path`'s file type or the encoder cannot hold.
     """
 
+    how_kept = "are kept in"
+    """What is said of frames before the name that `keep` returns."""
+
     def __init__(
         self,
         path: Path,
@@ -138,6 +141,11 @@ class PyAVSink:
         """Of what is written to, for messages."""
         return str(self.path)
 
+    @property
+    def frames(self) -> int:
+        """How many were written; after `keep`, how many of them are kept."""
+        return len(self._times)
+
     def finish(self, partial: bool = False) -> Path | str:
         """Give the completed file its final name, or a `partial` one's, and return it.
 
@@ -145,6 +153,22 @@ class PyAVSink:
         """
         path = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}") if partial else self.path
         return finish_as(self.part, path, self.overwrite and not partial)
+
+    def keep(self) -> Path | str:
+        """Complete what was written so far, as well as can be, and return where it is, under a partial name.
+
+        Raises SinkError where that cannot be read back.
+        """
+        try:
+            self.close()
+        except SinkError:  # Some kinds of files are read without their end.
+            self._abort()
+        try:
+            with PyAVSource(self.part):
+                del self._times[len(_packet_times(self.part)) :]
+        except (SourceError, FFmpegError) as cause:
+            raise SinkError(f"{self.path}: what was written cannot be read back") from cause
+        return self.finish(partial=True)
 
     def abandon(self) -> None:
         """Remove what was not given a name; does nothing after `finish`."""
@@ -198,7 +222,7 @@ class PyAVSink:
             raise SinkError(
                 f"{encoding.codec} does not accept {video.width}x{video.height} at a time base of {video.time_base}"
                 f"{' with ' + said if said else ''} ({_reason(cause)}); check --crf and --encoder-option, or use "
-                "libx264; rtsr doctor says which encoders work here"
+                f"{encoding.instead}; rtsr doctor says which encoders work here"
             ) from cause
         if unknown := ", ".join(sorted(set(options) & set(context.options))):
             raise UsageError(f"{encoding.codec} has no option {unknown}; see: ffmpeg -h encoder={encoding.codec}")

@@ -1,6 +1,7 @@
 """Sends frames and sound as MPEG-TS to an address or to standard output, as they are encoded."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -24,6 +25,8 @@ class StreamSink(PyAVSink):
     What is sent cannot be read back, nor taken back.
     """
 
+    how_kept = "were sent to"
+
     def __init__(self, target: str, video: Video, source: Source, encoding: Encoding, gpu: int | None = None) -> None:
         self.target = target
         super().__init__(Path("stream.ts"), video, source, encoding, gpu=gpu)
@@ -37,6 +40,12 @@ class StreamSink(PyAVSink):
 
     def finish(self, partial: bool = False) -> str:
         """What it was sent to."""
+        return self.name
+
+    def keep(self) -> str:
+        """What it was sent to; its end, too, where that can be."""
+        with suppress(SinkError):
+            self.close()
         return self.name
 
     def abandon(self) -> None:

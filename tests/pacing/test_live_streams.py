@@ -1,7 +1,7 @@
 """Over a thousand live streams on a simulated clock, each upset once: every frame is accounted for, and they recover.
 
 Frames go from a sender through a queue to the real `Delivery`, and through another to an encoder, as in
-`rtsr.pipeline`; a machine with scripted costs stands for the networks.
+`rtsr.flow`; a machine with scripted costs stands for the networks.
 """
 
 import random
@@ -14,12 +14,12 @@ from functools import cache
 import numpy as np
 import pytest
 
+from rtsr.flow import LIVE_DEPTH
 from rtsr.frame import Colour, Frame, Video
 from rtsr.pacing.anytime import Spent
 from rtsr.pacing.deadline import Late, Treatment
 from rtsr.pacing.delivery import Delivery, Live
 from rtsr.pacing.spending import Spending
-from rtsr.pipeline import LIVE_DEPTH
 
 MS, S = 1e6, 1e9
 BEGIN, PART, INTERPOLATE, ENCODE, DECODE = 0.15, 0.15, 0.1, 0.2, 0.1

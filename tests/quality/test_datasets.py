@@ -104,3 +104,24 @@ def test_large_pictures_beside_the_repository(shared):
     assert len(large) == 1 and len(game) == 2
     low, high = large[0].read(Fraction(4))
     assert max(high.shape) == 2048 and low.shape == (high.shape[0] // 4, high.shape[1] // 4, 3)
+
+
+def test_names_that_differ_by_their_type_are_whole(tmp_path):
+    for name in ("a.png", "a.jpg", "b.png"):
+        write(tmp_path / name, noise(24, 24))
+    assert [pair.name for pair in find_pairs(tmp_path, X2)] == ["a.jpg", "a.png", "b"]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_picture_that_is_cut_off_gets_an_error_and_no_line_of_opencvs(tmp_path, capfd, kind, share):
+    write(tmp_path / f"a.{kind}", noise(64, 64))
+    whole = (tmp_path / f"a.{kind}").read_bytes()
+    (tmp_path / f"a.{kind}").write_bytes(whole[: int(share * len(whole))])
+    try:
+        list(pictures(tmp_path, X2))
+    except SourceError as error:
+        assert f"a.{kind}" in str(error)
+    else:
+        assert kind == "jpg" and share > 0  # libjpeg fills up what is missing.
+    assert capfd.readouterr() == ("", "")

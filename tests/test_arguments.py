@@ -1,0 +1,109 @@
+"""Arguments of a wrong kind from Python get an error of rtsr that says the right one, before anything is done."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rtsr
+from rtsr.duration import frame_time
+from rtsr.errors import ArgumentError, UsageError
+from rtsr.job import Job
+from rtsr.pacing.deadline import Late
+from rtsr.pacing.paced import Pace
+from tests.media import make_video, probe
+
+IMAGE = np.zeros((6, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ({"live": True}, r"live is given as rtsr\.Live\(\), not as True"),
+        ({"encoding": {"codec": "libx265"}}, r"encoding is given as rtsr\.Encoding"),
+        ({"encoding": {}}, "encoding is given"),
+        ({"scale": None, "height": "192"}, "height is a whole number above 0, not '192'"),
+        ({"scale": None, "height": 192.0}, r"height is a whole number above 0, not 192\.0"),
+        ({"scale": None, "height": 0}, "height is a whole number above 0, not 0"),
+        ({"scale": None, "height": -2}, "height is a whole number above 0, not -2"),
+        ({"scale": None, "height": True}, "height is a whole number"),
+        ({"scale": None, "size": "256x192"}, "size is a width and a height"),
+        ({"scale": None, "size": (256, 192, 3)}, "size is a width and a height"),
+        ({"scale": None, "size": (-4, 120)}, "size's width is a whole number above 0, not -4"),
+        ({"scale": [2]}, "is not a scale"),
+        ({"fps": "60"}, "'60' is not a frame rate; give a number"),
+        ({"quality": "0.5"}, "quality is between 0 and 1"),
+        ({"deadline": [1]}, "is not a duration"),
+        ({"late": 5}, "late"),
+        ({"reference": 5}, "the reference is a path"),
+        ({"output": 5}, "the output is a path"),
+        ({"source": None}, "the source is a path"),
+        ({"source": b"in.mp4"}, "the source is a path"),
+        ({"engine": None}, "unknown engine"),
+        ({"threads": 1.5}, "threads is a whole number"),
+    ],
+)
+def test_a_wrong_argument_gets_a_usage_error(tmp_path: Path, wish: dict[str, Any], says: str) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=2)
+    with pytest.raises(UsageError, match=says):
+        rtsr.upscale(**{"source": source, "output": tmp_path / "out.mp4", "scale": 2, **wish})
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize("scale", [np.float32(1.5), np.float64(1.5), 1.5, "1.5"])
+def test_scales_of_any_kind(scale: Any) -> None:
+    assert Job("in.mp4", scale=scale).scale == rtsr.Upscaler(scale, engine="bicubic").scale == 1.5
+
+
+def test_numbers_of_numpy_become_pythons() -> None:
+    assert type(Job("in.mp4", height=np.int64(192)).height) is int  # type: ignore[arg-type]
+    assert [type(side) for side in Job("in.mp4", size=[np.int32(8), 6]).size or ()] == [int, int]  # type: ignore
+    assert type(Job("in.mp4", scale=np.int64(2)).scale.numerator) is int  # type: ignore
+
+
+def test_numpys_height_makes_the_name(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=2)
+    report = rtsr.upscale(source, height=np.int64(96), engine="bicubic")  # type: ignore[arg-type]
+    assert report.output_size == (128, 96) and type(report.output_size[1]) is int
+    assert probe(tmp_path / "in_96p.mp4").size == (128, 96)
+
+
+def test_progress_can_be_watched(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    source = make_video(tmp_path / "in.mp4", frames=4)
+    rtsr.upscale(source, scale=2, engine="bicubic", watch=lambda progress: seen.append((progress.done, progress.total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("image", "size", "says"),
+    [
+        (IMAGE.astype(np.float32), None, "float32; round it to 0 to 255 first"),
+        (IMAGE[..., 0], None, r"np\.dstack"),
+        (np.dstack([IMAGE, IMAGE[..., :1]]), None, "leave out its opacity"),
+        (IMAGE.tolist(), None, "not list"),
+        (IMAGE[:0], None, "not empty"),
+        (IMAGE, (0, 0), "size's width is a whole number above 0, not 0"),
+        (IMAGE, (-4, 120), "size's width is a whole number above 0, not -4"),
+        (IMAGE, "100x80", "size is a width and a height"),
+        (IMAGE, (100.0, 80.0), "whole number above 0, not 100.0"),
+    ],
+)
+def test_pictures_and_sizes_that_cannot_be(image: Any, size: Any, says: str) -> None:
+    with rtsr.Upscaler(2, engine="bicubic") as upscale:
+        with pytest.raises(ArgumentError, match=says) as caught:
+            upscale(image, size)
+        assert isinstance(caught.value, UsageError) and isinstance(caught.value, ValueError)
+        assert upscale(IMAGE, (np.int64(10), 9)).shape == (9, 10, 3)  # type: ignore[arg-type]
+
+
+def test_late_may_be_a_name() -> None:
+    job = Job("in.mp4", scale=2, pace=Pace(deadline=1), late="drop")  # type: ignore[arg-type]
+    assert job.late is Late.DROP
+
+
+def test_paces_are_numbers() -> None:
+    with pytest.raises(UsageError, match="a deadline is a number of seconds, not '16ms'"):
+        Pace(deadline="16ms")  # type: ignore[arg-type]
+    assert frame_time(np.float32(50)) == pytest.approx(0.02)  # type: ignore[arg-type]
