@@ -11,6 +11,7 @@ from typing import Self
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
 from av.error import FFmpegError
@@ -28,6 +29,9 @@ from rtsr.source.base import Copied, Item, Source
 from rtsr.source.pyav import PyAVSource
 
 IN_MPEGTS = {"h264", "hevc", "mpeg2video", "mpeg4", "aac", "ac3", "eac3", "mp2", "mp3", "opus", "dvb_subtitle"}
+
+CHANNELS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""FFmpeg's layouts by default (av_channel_layout_default)."""
 
 
 class PyAVSink:
@@ -235,13 +239,28 @@ class PyAVSink:
             try:
                 if not _holds(self._container, {name}):
                     raise ValueError(name)
-                copies[stream.index] = self._container.add_stream_from_template(stream)
+                copy = self._container.add_stream_from_template(stream)
+                self._name_channels(copy)
+                copies[stream.index] = copy
             except (FFmpegError, ValueError):
                 what = f"{stream.type} stream {stream.index} ({name})"
                 self.notes.append(f"{what} does not fit into {self.path.suffix} and was left out; .mkv holds it")
             else:
                 _describe_as(stream, copies[stream.index])
         return copies
+
+    def _name_channels(self, copy: Stream) -> None:
+        """Give `copy` the usual channels where only their number is known, as of PCM in AVI: MP4 insists on names.
+
+        Raises ValueError where there are no usual ones for an MP4 file.
+        """
+        context = copy.codec_context
+        if not isinstance(context, AudioCodecContext) or not context.layout.name.endswith(" channels"):
+            return
+        if context.layout.nb_channels in CHANNELS:
+            context.layout = CHANNELS[context.layout.nb_channels]
+        elif mp4_family(self.path):
+            raise ValueError(context.layout.name)
 
     def _picture(self, frame: Frame | GpuFrame) -> av.VideoFrame:
         picture = picture_of(frame, self._gpu) if isinstance(frame, GpuFrame) else _planar(frame)
