@@ -144,6 +144,48 @@ def test_languages_titles_and_roles_stay_with_their_streams(tmp_path: Path) -> N
             assert new.disposition == old.disposition
 
 
+PHONE = {
+    "com.apple.quicktime.make": "Apple",
+    "com.apple.quicktime.location.ISO6709": "+52.5200+013.4050/",
+    "title": "a match",
+    "creation_time": "2024-01-02T03:04:05.000000Z",
+}
+
+
+def with_metadata(path: Path, metadata: dict[str, str], movflags: str) -> Path:
+    plain = make_video(path.with_name("plain.mp4"), frames=3, audio=False)
+    options = {"movflags": movflags} if movflags else {}
+    with av.open(str(plain)) as whole, av.open(str(path), "w", options=options) as out:
+        out.metadata.update(metadata)
+        copy = out.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])
+def test_what_phones_say_of_a_recording_stays(tmp_path: Path, suffix: str) -> None:
+    source = with_metadata(tmp_path / "in.mov", PHONE, "use_metadata_tags")
+    report = run(Job(source, tmp_path / f"out{suffix}", SCALE, engine="bicubic"))
+    found = {key.lower(): value for key, value in probe(Path(report.output)).metadata.items()}
+    assert report.notes == () and {key.lower(): value for key, value in PHONE.items()}.items() <= found.items()
+
+
+def test_titles_stay_where_all_players_look(tmp_path: Path) -> None:
+    source = with_metadata(tmp_path / "in.mp4", {"title": "a match", "date": "2024"}, "")
+    output = upscale(source, tmp_path / "out.mp4")
+    assert b"\xa9nam" in output.read_bytes() and b"mdta" not in output.read_bytes()
+    assert probe(output).metadata.items() >= {"title": "a match", "date": "2024"}.items()
+
+
+def test_metadata_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    source = with_metadata(tmp_path / "in.mkv", {"MAKE": "Apple", "TITLE": "a match"}, "")
+    notes = run(Job(source, tmp_path / "out.mp4", SCALE, engine="bicubic")).notes
+    assert notes == ("metadata (MAKE) does not fit into .mp4 and was left out; .mkv holds it",)
+
+
 def test_what_is_left_out_or_reduced_is_said(tmp_path: Path) -> None:
     deep = make_video(tmp_path / "deep.mkv", frames=2, codec="ffv1", pix_fmt="yuv444p", audio=False)
     assert "chroma at full height became 4:2:0" in run(Job(deep, scale=SCALE, engine="bicubic")).notes
