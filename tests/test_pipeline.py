@@ -196,6 +196,23 @@ def test_what_is_left_out_or_reduced_is_said(tmp_path: Path) -> None:
                                                           encoding=Encoding("libvpx-vp9"))).notes)  # fmt: skip
 
 
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
+@pytest.mark.parametrize("mastered", [True, False])
+def test_high_dynamic_range_is_noted_with_its_cure(tmp_path: Path, transfer: int, name: str, mastered: bool) -> None:
+    display = ":master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)" * mastered
+    with av.open(str(tmp_path / "in.mp4"), "w") as out:
+        stream = out.add_stream("libx265", rate=30, options={"x265-params": f"log-level=error{display}"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
+        stream.codec_context.color_trc, stream.codec_context.colorspace = transfer, 9
+        out.mux(stream.encode(picture(0, (64, 48)).reformat(format="yuv420p10le")))
+        out.mux(stream.encode(None))
+    data = ", and its mastering data was left out" * mastered
+    assert run(Job(tmp_path / "in.mp4", scale=SCALE, engine="bicubic")).notes == (
+        "10 bits a sample became 8",
+        f"HDR ({name}) in 8 bits shows bands{data}; tone-map it to SDR first",
+    )
+
+
 def test_a_colour_matrix_without_a_formula_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     with av.open(str(source), "w") as out:

@@ -21,6 +21,8 @@ from rtsr.source.timeline import Timeline
 
 BT709, UNSPECIFIED, BT601 = 1, 2, 6
 FULL_RANGE = 2
+HDR = {16: "PQ", 18: "HLG"}
+"""Transfer functions of high dynamic range (H.273)."""
 UNTIMED = ("avi", "h264", "hevc", "m4v", "mjpeg")
 """Containers that keep no presentation times."""
 PLANAR_420 = ("yuv420p", "yuvj420p")
@@ -260,6 +262,9 @@ def _reductions(stream: VideoStream, picture: av.VideoFrame) -> list[str]:
     components = picture.format.components
     if any(component.bits > 8 for component in components):
         lost.append(f"{components[0].bits} bits a sample became 8")
+    if (transfer := HDR.get(int(picture.color_trc))) is not None:
+        data = ", and its mastering data was left out" if picture.side_data.get("MASTERING_DISPLAY_METADATA") else ""
+        lost.append(f"HDR ({transfer}) in 8 bits shows bands{data}; tone-map it to SDR first")
     if picture.format.name not in PLANAR_420 and len(components) >= 3 and picture.format.chroma_height(2) == 2:
         lost.append("chroma at full height became 4:2:0")
     # WebM's transparency is a stream of its own, which decoders skip.
