@@ -13,6 +13,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from rtsr.chunks import described, named, with_chunks
 from rtsr.engine.choice import Tell, ran
 from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.job import Job, label, reaching
@@ -31,6 +32,8 @@ WRITTEN = {**LOSSLESS, ".jpg": JPEG, ".jpeg": JPEG}
 """File types that are written, with OpenCV's options for them."""
 PROFILES = {True: b"GRAY", False: b"RGB "}
 """The colour space that a profile says it is for (ICC.1:2022, 7.2.6), by whether the picture is grey."""
+BRANDS = ("avif", "heic", "heix", "heim", "heis", "mif1")
+"""Of files in the manner of MP4 that hold a picture (ISO/IEC 23008-12, B.4; AVIF 1.0); OpenCV reads AVIF."""
 ORIENTATION = 0x0112
 """EXIF's tag."""
 
@@ -46,6 +49,8 @@ class Still:
     """Whether the file has but one channel of colour."""
     metadata: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     """Bytes by OpenCV's kind of metadata: camera data (EXIF) of an upright picture, colour profile (ICC)."""
+    chunks: bytes = b""
+    """Texts and the density of pixels, as chunks of PNG."""
     notes: tuple[str, ...] = ()
     """What was left out, or is not as it was."""
 
@@ -59,7 +64,7 @@ def is_still(source: str | Path) -> bool:
         with av.open(str(path.absolute())) as container:
             kind, brand = container.format.name, container.metadata.get("major_brand")
             lone = kind == "gif" and container.streams.video[0].frames == 1
-            return kind.endswith("_pipe") or kind == "image2" or brand == "avif" or lone
+            return kind.endswith("_pipe") or kind == "image2" or brand in BRANDS or lone
     except (FFmpegError, OSError, ValueError):
         return False
 
@@ -159,7 +164,9 @@ def read_still(path: Path) -> Still:
     if profile is not None and bytes(profile[16:20]) != PROFILES[grey]:
         del metadata[cv2.IMAGE_METADATA_ICCP]
         notes.append("the colour profile is for other colours and was left out")
-    return Still(rgb, alpha, grey, metadata, tuple(notes))
+    if metadata.pop(cv2.IMAGE_METADATA_XMP, None) is not None:
+        notes.append("XMP data was left out")
+    return Still(rgb, alpha, grey, metadata, described(data.tobytes()), tuple(notes))
 
 
 def write_still(path: Path, still: Still, overwrite: bool = False) -> Path:
@@ -177,7 +184,7 @@ def write_still(path: Path, still: Still, overwrite: bool = False) -> Path:
         raise SinkError(f"a picture of {size_of(still.rgb)} does not fit into a {kind} file; name the output .png")
     part = spare_name(path)
     try:
-        part.write_bytes(data.tobytes())
+        part.write_bytes(with_chunks(data.tobytes(), still.chunks) if kind == ".png" else data.tobytes())
         return finish_as(part, path, overwrite)
     except OSError as cause:
         raise SinkError(f"cannot write {path}: {cause.strerror}") from cause
@@ -225,6 +232,9 @@ def _bled(rgb: Picture, alpha: NDArray[np.uint8]) -> Picture:
 
 def _fitting(still: Still, output: Path) -> Still:
     """`still` as the type of `output` can hold it."""
+    if still.chunks and output.suffix.lower() != ".png":
+        note = f"left out: {named(still.chunks)}; .png holds that"
+        still = replace(still, chunks=b"", notes=(*still.notes, note))
     if still.alpha is None or WRITTEN[output.suffix.lower()] is not JPEG:
         return still
     return replace(still, alpha=None, notes=(*still.notes, "transparency was left out; .png and .webp hold it"))
@@ -239,7 +249,7 @@ def _decoded(data: NDArray[np.uint8]) -> tuple[NDArray | None, dict[int, NDArray
         except cv2.error:  # Where there is nothing, or a header claims more pixels than OpenCV allows.
             return None, {}, False
     found = {kind: np.array(part, np.uint8).ravel() for kind, part in zip(kinds, parts, strict=True)}
-    kept = (cv2.IMAGE_METADATA_EXIF, cv2.IMAGE_METADATA_ICCP)
+    kept = (cv2.IMAGE_METADATA_EXIF, cv2.IMAGE_METADATA_ICCP, cv2.IMAGE_METADATA_XMP)
     return pixels, {kind: found[kind] for kind in kept if kind in found}, several
 
 

@@ -38,7 +38,7 @@ def test_need_names_the_line_that_installs():
 @pytest.mark.parametrize(("error", "status"), [(SinkError("the disk is full"), 1), (UsageError("no such engine"), 2)])
 def test_main_prints_one_line_and_exits(monkeypatch, capsys, error, status):
     monkeypatch.delenv("RTSR_DEBUG", raising=False)
-    monkeypatch.setattr(cli, "app", raising(error))
+    monkeypatch.setattr(cli, "_commands", lambda: raising(error))
     with pytest.raises(SystemExit) as caught:
         cli.main([])
     assert caught.value.code == status
@@ -47,7 +47,7 @@ def test_main_prints_one_line_and_exits(monkeypatch, capsys, error, status):
 
 def test_debugging_shows_the_traceback(monkeypatch):
     monkeypatch.setenv("RTSR_DEBUG", "1")
-    monkeypatch.setattr(cli, "app", raising(SinkError("the disk is full")))
+    monkeypatch.setattr(cli, "_commands", lambda: raising(SinkError("the disk is full")))
     with pytest.raises(SinkError):
         cli.main([])
 

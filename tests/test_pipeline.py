@@ -144,6 +144,48 @@ def test_languages_titles_and_roles_stay_with_their_streams(tmp_path: Path) -> N
             assert new.disposition == old.disposition
 
 
+PHONE = {
+    "com.apple.quicktime.make": "Apple",
+    "com.apple.quicktime.location.ISO6709": "+52.5200+013.4050/",
+    "title": "a match",
+    "creation_time": "2024-01-02T03:04:05.000000Z",
+}
+
+
+def with_metadata(path: Path, metadata: dict[str, str], movflags: str) -> Path:
+    plain = make_video(path.with_name("plain.mp4"), frames=3, audio=False)
+    options = {"movflags": movflags} if movflags else {}
+    with av.open(str(plain)) as whole, av.open(str(path), "w", options=options) as out:
+        out.metadata.update(metadata)
+        copy = out.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])
+def test_what_phones_say_of_a_recording_stays(tmp_path: Path, suffix: str) -> None:
+    source = with_metadata(tmp_path / "in.mov", PHONE, "use_metadata_tags")
+    report = run(Job(source, tmp_path / f"out{suffix}", SCALE, engine="bicubic"))
+    found = {key.lower(): value for key, value in probe(Path(report.output)).metadata.items()}
+    assert report.notes == () and {key.lower(): value for key, value in PHONE.items()}.items() <= found.items()
+
+
+def test_titles_stay_where_all_players_look(tmp_path: Path) -> None:
+    source = with_metadata(tmp_path / "in.mp4", {"title": "a match", "date": "2024"}, "")
+    output = upscale(source, tmp_path / "out.mp4")
+    assert b"\xa9nam" in output.read_bytes() and b"mdta" not in output.read_bytes()
+    assert probe(output).metadata.items() >= {"title": "a match", "date": "2024"}.items()
+
+
+def test_metadata_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    source = with_metadata(tmp_path / "in.mkv", {"MAKE": "Apple", "TITLE": "a match"}, "")
+    notes = run(Job(source, tmp_path / "out.mp4", SCALE, engine="bicubic")).notes
+    assert notes == ("metadata (MAKE) does not fit into .mp4 and was left out; .mkv holds it",)
+
+
 def test_what_is_left_out_or_reduced_is_said(tmp_path: Path) -> None:
     deep = make_video(tmp_path / "deep.mkv", frames=2, codec="ffv1", pix_fmt="yuv444p", audio=False)
     assert "chroma at full height became 4:2:0" in run(Job(deep, scale=SCALE, engine="bicubic")).notes
@@ -152,6 +194,23 @@ def test_what_is_left_out_or_reduced_is_said(tmp_path: Path) -> None:
     assert notes == ()
     assert any("does not fit" in note for note in run(Job(source, tmp_path / "o.webm", SCALE, engine="bicubic",
                                                           encoding=Encoding("libvpx-vp9"))).notes)  # fmt: skip
+
+
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
+@pytest.mark.parametrize("mastered", [True, False])
+def test_high_dynamic_range_is_noted_with_its_cure(tmp_path: Path, transfer: int, name: str, mastered: bool) -> None:
+    display = ":master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)" * mastered
+    with av.open(str(tmp_path / "in.mp4"), "w") as out:
+        stream = out.add_stream("libx265", rate=30, options={"x265-params": f"log-level=error{display}"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
+        stream.codec_context.color_trc, stream.codec_context.colorspace = transfer, 9
+        out.mux(stream.encode(picture(0, (64, 48)).reformat(format="yuv420p10le")))
+        out.mux(stream.encode(None))
+    data = ", and its mastering data was left out" * mastered
+    assert run(Job(tmp_path / "in.mp4", scale=SCALE, engine="bicubic")).notes == (
+        "10 bits a sample became 8",
+        f"HDR ({name}) in 8 bits shows bands{data}; tone-map it to SDR first",
+    )
 
 
 def test_a_colour_matrix_without_a_formula_is_refused(tmp_path: Path) -> None:

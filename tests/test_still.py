@@ -1,12 +1,14 @@
 """Still pictures in real files: their kinds, transparency, orientation, profiles, sizes and what is refused."""
 
+import base64
 import io
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 import rtsr
 from rtsr.errors import RtsrError, SourceError, UsageError
@@ -171,6 +173,42 @@ def test_damaged_pictures_leave_nothing(tmp_path: Path, kind: str, share: float,
         upscaled(tmp_path / f"a.{kind}")
     assert capfd.readouterr().err == ""
     assert [path.name for path in tmp_path.iterdir()] == [f"a.{kind}"]
+
+
+HEIC = (
+    "eNpjYGCQSSupLMhIzUxmAILczDRDEDs3MzGNgYExLDe1JJEBAhQzUnKKoGyGgszkEgY0oJSZkw82xMWBgREIgYCxCkIDgRAQK2dm5qWBeSBR"
+    "USAnlQnKyyhLNgQx+QoyS3LhSq5lFhQVAOntmQXJ+UC6AqjMmZEZJDQBrEjuA8Ofvz9+MDDwMycAdUg4MPIw/v8PUsAMUsEMQnK7mBwSgZLa"
+    "ToyMaDILFBpZp73y1FyXxyTFwwESOgEiOBySgOrZXRgPFm1QcgBaI5ycn1OUl5xTARTmZWBrAAqJZBYXpEL95gDFAgWZFZkgAWYODqBpDOKZ"
+    "Bbmw4AOGCEsjEzMLkCmVm5IICj0+Dcb1LBJ/ZK/b/0+JLjwGAB8wRgs="
+)
+"""A grey picture of 64 by 64, packed, as libheif writes it."""
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"heim", b"heis", b"mif1"])
+def test_pictures_of_phones_are_no_videos(tmp_path: Path, brand: bytes) -> None:
+    whole = zlib.decompress(base64.b64decode(HEIC))
+    (tmp_path / "a.heic").write_bytes(whole[:8] + brand + whole[12:])
+    with pytest.raises(SourceError, match="convert it to PNG first"):
+        upscaled(tmp_path / "a.heic")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.heic"]
+
+
+def test_texts_and_density_of_png_stay(tmp_path: Path) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Title", "a match")
+    texts.add_text("Comment", "long " * 90, zip=True)
+    texts.add_itxt("parameters", "größer")
+    texts.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta xmlns:x='adobe:ns:meta/'/>")
+    Image.fromarray(COLOURS).save(tmp_path / "a.png", pnginfo=texts, dpi=(300, 300))
+    report = upscaled(tmp_path / "a.png")
+    assert report.notes == ("XMP data was left out",)
+    with Image.open(report.output) as made, Image.open(tmp_path / "a.png") as was:
+        made.load()
+        was.load()
+        assert made.text == {key: was.text[key] for key in ("Title", "Comment", "parameters")}
+        assert made.info["dpi"] == was.info["dpi"]
+    report = upscaled(tmp_path / "a.png", "b.jpg")
+    assert report.notes[1] == "left out: texts (Title, Comment, parameters) and the pixels' density; .png holds that"
 
 
 def test_samples_that_are_no_integers_are_refused(tmp_path: Path) -> None:

@@ -2,20 +2,13 @@
 
 import io
 import os
+import signal
 import sys
+import threading
+from typing import TYPE_CHECKING
 
-from rtsr.cli import compare as compare
-from rtsr.cli import doctor as doctor
-from rtsr.cli import engines as engines
-from rtsr.cli import evaluate as evaluate
-from rtsr.cli import export as export
-from rtsr.cli import filters as filters
-from rtsr.cli import import_ as import_
-from rtsr.cli import models as models
-from rtsr.cli import presets as presets
-from rtsr.cli import train as train
-from rtsr.cli import upscale as upscale
-from rtsr.cli.app import app, explain
+if TYPE_CHECKING:
+    from typer import Typer
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -24,12 +17,41 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # A terminal that cannot show a name still gets the line.
     try:
-        status = app(args=arguments, prog_name="rtsr", standalone_mode=False)
+        status = _commands()(args=arguments, prog_name="rtsr", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except Exception as error:
         if os.environ.get("RTSR_DEBUG") == "1":
             raise
+        from rtsr.cli.app import explain
+
         message, status = explain(error)
         if message:  # None where the help was shown instead.
             print(message, file=sys.stderr)
         sys.exit(status)
+
+
+def _commands() -> "Typer":
+    """All commands. Importing them takes half a second, in which Ctrl-C ends the process without a word."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    heard = in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heard:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        from rtsr.cli import (  # noqa: F401
+            compare,
+            doctor,
+            engines,
+            evaluate,
+            export,
+            filters,
+            import_,
+            models,
+            presets,
+            train,
+            upscale,
+        )
+        from rtsr.cli.app import app
+    finally:
+        if heard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    return app

@@ -11,6 +11,7 @@ from typing import Self
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
 from av.error import FFmpegError
@@ -23,11 +24,15 @@ from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.frame import Frame, GpuFrame, Video
 from rtsr.sink.dlpack import picture_of
 from rtsr.sink.encoding import PIXELS, Encoding
+from rtsr.sink.metadata import from_phones, missing, portable
 from rtsr.sink.names import TIMED, finish_as, mp4_family, spare_name
 from rtsr.source.base import Copied, Item, Source
 from rtsr.source.pyav import PyAVSource
 
 IN_MPEGTS = {"h264", "hevc", "mpeg2video", "mpeg4", "aac", "ac3", "eac3", "mp2", "mp3", "opus", "dvb_subtitle"}
+
+CHANNELS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""FFmpeg's layouts by default (av_channel_layout_default)."""
 
 
 class PyAVSink:
@@ -61,11 +66,12 @@ class PyAVSink:
         self._times = array("q")
         self._last_duration = 0
         self._closed = False
+        self._metadata = portable(source.metadata)
         self._container = self._open()
         try:
             self._stream = self._add_video(source, encoding)
             self._copies = self._add_copies(source)
-            self._container.metadata.update(_portable(source.metadata))
+            self._container.metadata.update(self._metadata)
             self._container.set_chapters(source.chapters())
             self._container.start_encoding()
         except (FFmpegError, OSError) as cause:
@@ -119,7 +125,7 @@ class PyAVSink:
         video = self.video
         try:
             with PyAVSource(self.part) as written:
-                got = written.video
+                got, lost = written.video, missing(self._metadata, written.metadata)
             times = _packet_times(self.part)
         except (SourceError, FFmpegError) as cause:
             raise SinkError(f"{self.path}: what was written cannot be read back") from cause
@@ -135,6 +141,9 @@ class PyAVSink:
         meant = (video.width, video.height, video.matrix, video.colour.full_range, _turn(video))
         if tags != meant:
             raise SinkError(f"{self.path} is not as meant: {tags} was written for {meant}; name it .mp4 or .mkv")
+        if lost:
+            said = f"does not fit into {self.path.suffix} and was left out; .mkv holds it"
+            self.notes.append(f"metadata ({', '.join(lost)}) {said}")
 
     @property
     def name(self) -> str:
@@ -184,7 +193,7 @@ class PyAVSink:
 
     def _open(self) -> OutputContainer:
         self.part = spare_name(self.path)
-        return _create(self.part, self.path)
+        return _create(self.part, self.path, self._metadata)
 
     def _add_video(self, source: Source, encoding: Encoding) -> VideoStream:
         video = self.video
@@ -235,13 +244,28 @@ class PyAVSink:
             try:
                 if not _holds(self._container, {name}):
                     raise ValueError(name)
-                copies[stream.index] = self._container.add_stream_from_template(stream)
+                copy = self._container.add_stream_from_template(stream)
+                self._name_channels(copy)
+                copies[stream.index] = copy
             except (FFmpegError, ValueError):
                 what = f"{stream.type} stream {stream.index} ({name})"
                 self.notes.append(f"{what} does not fit into {self.path.suffix} and was left out; .mkv holds it")
             else:
                 _describe_as(stream, copies[stream.index])
         return copies
+
+    def _name_channels(self, copy: Stream) -> None:
+        """Give `copy` the usual channels where only their number is known, as of PCM in AVI: MP4 insists on names.
+
+        Raises ValueError where there are no usual ones for an MP4 file.
+        """
+        context = copy.codec_context
+        if not isinstance(context, AudioCodecContext) or not context.layout.name.endswith(" channels"):
+            return
+        if context.layout.nb_channels in CHANNELS:
+            context.layout = CHANNELS[context.layout.nb_channels]
+        elif mp4_family(self.path):
+            raise ValueError(context.layout.name)
 
     def _picture(self, frame: Frame | GpuFrame) -> av.VideoFrame:
         picture = picture_of(frame, self._gpu) if isinstance(frame, GpuFrame) else _planar(frame)
@@ -293,8 +317,10 @@ def _holds(container: OutputContainer, codecs: set[str]) -> bool:
     return codecs <= container.supported_codecs
 
 
-def _create(part: Path, path: Path) -> OutputContainer:
+def _create(part: Path, path: Path, metadata: Mapping[str, str]) -> OutputContainer:
     options = {"movflags": "+faststart", "movie_timescale": "90000"} if mp4_family(path) else {}
+    if options and from_phones(metadata):  # Else titles and the like stay where all players look.
+        options["movflags"] += "+use_metadata_tags"
     try:
         return av.open(str(part.absolute()), "w", options=options)
     except (FFmpegError, OSError, ValueError) as cause:
@@ -304,14 +330,8 @@ def _create(part: Path, path: Path) -> OutputContainer:
 
 def _describe_as(stream: Stream, copy: Stream) -> None:
     """Give `copy` the language, title and role of `stream`."""
-    copy.metadata.update(_portable(stream.metadata))
+    copy.metadata.update(portable(stream.metadata))
     copy.disposition = stream.disposition
-
-
-def _portable(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Metadata of the content, without what describes the file that it came from."""
-    own = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "handler_name", "vendor_id"}
-    return {key: value for key, value in metadata.items() if key.lower() not in own}
 
 
 def _reason(cause: Exception) -> str:

@@ -59,6 +59,7 @@ class LiveSource(PyAVSource):
     """
 
     threads = "SLICE"
+    joins = False
 
     def __init__(self, source: str | Path, stall: float, stop: Event) -> None:
         self._stall, self._stop = stall, stop

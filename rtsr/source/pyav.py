@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from rtsr.errors import SourceError
 from rtsr.frame import MATRICES, Colour, Frame, GpuFrame, Video
 from rtsr.source.base import Copied, Item
+from rtsr.source.timeline import Timeline
 
 BT709, UNSPECIFIED, BT601 = 1, 2, 6
 FULL_RANGE = 2
+HDR = {16: "PQ", 18: "HLG"}
+"""Transfer functions of high dynamic range (H.273)."""
 UNTIMED = ("avi", "h264", "hevc", "m4v", "mjpeg")
 """Containers that keep no presentation times."""
 PLANAR_420 = ("yuv420p", "yuvj420p")
@@ -34,6 +37,8 @@ class PyAVSource:
 
     threads = "AUTO"
     """How FFmpeg decodes on several cores: whole frames, which come later for it, or slices."""
+    joins = True
+    """Whether a clock that begins anew goes on from where it was."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -47,6 +52,7 @@ class PyAVSource:
             self.notes = [f"{_name(stream)} was left out" for stream in rest if not _copyable(stream)]
             self._span: tuple[int, int] | None = None
             self._end = 0.0
+            self._timeline = Timeline() if self.joins else None
             self._decoded = self._decode()
             self._early: list[Copied] = []
             self._first = self._read_first()
@@ -105,6 +111,8 @@ class PyAVSource:
         damaged = 0
         try:
             for packet in self._packets():
+                if self._timeline is not None:
+                    self._timeline.place(packet)
                 if packet.pts is not None and packet.time_base is not None:
                     self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.stream.index != self._stream.index:
@@ -123,6 +131,9 @@ class PyAVSource:
         finally:  # However it ends: a live stream hardly ever does so of itself.
             if damaged:
                 self.notes.append(f"{damaged} damaged video packets were left out, as a player would")
+            if self._timeline is not None and (jumps := self._timeline.jumps):
+                times = f"by {float(jumps[0]):.1f} s" if len(jumps) == 1 else f"{len(jumps)} times"
+                self.notes.append(f"the clock goes back {times}; what follows was joined to what was before")
 
     def _frame(self, picture: av.VideoFrame, clock: "Clock") -> Frame | GpuFrame:
         self._check_size(picture)
@@ -252,6 +263,9 @@ def _reductions(stream: VideoStream, picture: av.VideoFrame) -> list[str]:
     components = picture.format.components
     if any(component.bits > 8 for component in components):
         lost.append(f"{components[0].bits} bits a sample became 8")
+    if (transfer := HDR.get(int(picture.color_trc))) is not None:
+        data = ", and its mastering data was left out" if picture.side_data.get("MASTERING_DISPLAY_METADATA") else ""
+        lost.append(f"HDR ({transfer}) in 8 bits shows bands{data}; tone-map it to SDR first")
     if picture.format.name not in PLANAR_420 and len(components) >= 3 and picture.format.chroma_height(2) == 2:
         lost.append("chroma at full height became 4:2:0")
     # WebM's transparency is a stream of its own, which decoders skip.
