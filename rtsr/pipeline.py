@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -22,6 +23,7 @@ from rtsr.pacing.deadline import Late
 from rtsr.pacing.delivery import Delivery, check_possible
 from rtsr.pacing.paced import Pace, PacedUpscaler
 from rtsr.pacing.spending import in_milliseconds
+from rtsr.priority import giving_way
 from rtsr.quality.reference import Reference
 from rtsr.report import Progress, Report
 from rtsr.sink.names import check_output
@@ -75,7 +77,9 @@ def run(job: Job, watch: Callable[[Progress], None] | None = None, tell: Tell | 
         upscaler = upscaler or opened.enter_context(_open_upscaler(job, scale, tell, (video.width, video.height)))
         delivery = _plan_delivery(job, upscaler, source, large, progress)
         gpu, notes = _plan_encoder(job, upscaler, source, large)
-        sink = opened.enter_context(_open_sink(job, output, large, source, gpu))
+        opening = partial(_open_sink, job, output, large, source, gpu)
+        # Where frames have a deadline, they come before their encoder.
+        sink = opened.enter_context(giving_way(opening) if delivery else opening())
         flow = _Flow(source, upscaler, delivery, reference, sink, progress, stop, gpu is not None)
         _finish(job, flow, watch)
         return Report(

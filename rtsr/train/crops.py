@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +43,12 @@ class Example:
 
 
 class Crops:
-    """Batches of crops; batch `step` depends on the seed and on `step` alone, so that training resumes exactly."""
+    """Batches of crops; batch `step` depends on the seed and on `step` alone, so that training resumes exactly.
+
+    Codecs and renderers leave a picture brighter or darker as a whole: H.264 rounds up where it interpolates chroma
+    between frames, and red and blue grow by half a level. That is not a network's to undo, which sees other sources too
+    and would darken them; so the truth gets the mean colour of what was made of it (docs/decisions/0015-mean-colours.md).
+    """
 
     def __init__(self, examples: list[Example], recipe: Recipe) -> None:
         if not examples:
@@ -51,6 +57,7 @@ class Crops:
         self.recipe = recipe
         weights = np.array([example.weight for example in examples])
         self.probabilities = weights / weights.sum()
+        self._offsets = [[_mean(low) - _mean(example.high) for low in example.lows] for example in examples]
 
     def batch(self, step: int) -> tuple[NDArray, NDArray, NDArray]:
         """Crops of `step`: low and high, float32 in [0, 1], (N, 3, patch, patch) and `scale` times that.
@@ -60,7 +67,7 @@ class Crops:
         random = np.random.default_rng((self.recipe.seed, step))
         fields = round(FIELDS_SHARE[self.recipe.flavour] * self.recipe.batch)
         chosen = random.choice(len(self.examples), self.recipe.batch - fields, p=self.probabilities)
-        crops = [self._crop(self.examples[i], random) for i in chosen]
+        crops = [self._crop(i, random) for i in chosen]
         low, high = (np.stack(side).astype(np.float32) / 255 for side in zip(*crops, strict=True))
         errors = np.array([self.examples[i].error for i in chosen], np.float32)
         if not fields:
@@ -71,13 +78,16 @@ class Crops:
         )
         return low, high, np.append(errors, np.zeros(fields, np.float32))
 
-    def _crop(self, example: Example, random: np.random.Generator) -> tuple[NDArray, NDArray]:
-        scale, patch = self.recipe.scale, self.recipe.patch
-        low = example.lows[random.integers(len(example.lows))]
+    def _crop(self, i: int, random: np.random.Generator) -> tuple[NDArray, NDArray]:
+        """A place of example `i`, (3, side, side) in 8-bit levels: uint8, and float32 with the same mean colour."""
+        scale, patch, example = self.recipe.scale, self.recipe.patch, self.examples[i]
+        version = random.integers(len(example.lows))
+        low = example.lows[version]
         grid = scale.denominator
         y, x = (int(random.integers((side - patch) // grid + 1)) * grid for side in low.shape[:2])
         top, left, side = int(y * scale), int(x * scale), int(patch * scale)
-        pair = (low[y : y + patch, x : x + patch], example.high[top : top + side, left : left + side])
+        high = example.high[top : top + side, left : left + side]
+        pair = (low[y : y + patch, x : x + patch], np.clip(high + self._offsets[i][version], 0, 255))
         turns, flip = int(random.integers(4)), bool(random.integers(2))
         turned = [np.rot90(crop, turns)[:, :: -1 if flip else 1] for crop in pair]
         if self.recipe.flavour == "capture" and random.random() < RECOLOURED_SHARE:
@@ -164,6 +174,11 @@ def _rendered(folder: Path, scale: Fraction, random: np.random.Generator) -> Exa
     # What the two renders show at different places has no truth here: bicubic is what it must not be worse than.
     high = np.where(misplaced(low, high)[..., None], _bicubic(low, high), high)
     return Example(high, lows, 1.0, _bicubic_error(low, high))
+
+
+def _mean(image: NDArray) -> NDArray[np.float32]:
+    """The mean colour of `image`, (3,), in its levels."""
+    return np.array(cv2.mean(image)[:3], np.float32)
 
 
 def _captured(low: NDArray, random: np.random.Generator) -> NDArray:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from rtsr.errors import TrainError
 from rtsr.quality.imresize import imresize
-from rtsr.train.crops import Crops, load_examples
+from rtsr.train.crops import Crops, Example, load_examples
 from rtsr.train.recipe import Recipe
 
 
@@ -61,3 +61,17 @@ def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(TrainError, match="no pictures in"):
         load_examples(recipe(Fraction(2)), tmp_path)
+
+
+def test_the_truth_has_the_mean_colour_of_what_a_codec_made_of_it() -> None:
+    random = np.random.default_rng(2)
+    high = smooth(random, 96, 96)
+    low = imresize(high, 48, 48)
+    brighter = low + np.array([3, 0, 5], np.uint8)
+    whole = Recipe("r", "quicksrnet-small", Fraction(2), "capture", ("photos",), batch=20, patch=48)
+    given, truth, errors = Crops([Example(high, (low, brighter), 1.0)], whole).batch(0)
+    pictures = errors > 0
+    assert pictures.sum() == 17
+    seen = 255 * given[pictures].mean((2, 3))
+    assert np.ptp(seen.sum(1)) > 7  # Both versions are among them, and some have their channels in another order.
+    np.testing.assert_allclose(255 * truth[pictures].mean((2, 3)), seen, atol=0.05)

@@ -8,6 +8,7 @@ from torch import nn
 
 from rtsr.errors import TrainError
 from rtsr.models import build
+from rtsr.models.quicksrnet import QuickSRNet
 from rtsr.train.inherit import inherit
 
 
@@ -20,11 +21,26 @@ def shaken(arch: str, scale: Fraction) -> nn.Module:
     return model.eval()
 
 
-def test_a_deeper_network_starts_at_the_quality_of_the_shallower() -> None:
-    small, medium = shaken("quicksrnet-small", Fraction(2)), build("quicksrnet-medium", Fraction(2)).eval()
-    inherit(medium, small.state_dict())
+@pytest.mark.parametrize("scale", [Fraction(3, 2), Fraction(2)])
+@pytest.mark.parametrize(
+    ("smaller", "larger"),
+    [("quicksrnet-small", "quicksrnet-medium"), ("quicksrnet-medium", "quicksrnet-large")],
+)
+def test_a_larger_network_starts_at_the_quality_of_the_smaller(smaller: str, larger: str, scale: Fraction) -> None:
+    small, large = shaken(smaller, scale), build(larger, scale).eval()
+    inherit(large, small.state_dict())
     image = torch.rand(1, 3, 20, 24)
-    torch.testing.assert_close(medium(image), small(image), rtol=0, atol=1e-6)
+    torch.testing.assert_close(large(image), small(image), rtol=0, atol=1e-5)
+
+
+def test_channels_that_are_added_learn_at_once() -> None:
+    medium, large = shaken("quicksrnet-medium", Fraction(2)), build("quicksrnet-large", Fraction(2))
+    inherit(large, medium.state_dict())
+    large(torch.rand(1, 3, 20, 24)).square().mean().backward()
+    assert isinstance(large, QuickSRNet)
+    unseen = large.conv_last.weight.grad
+    assert unseen is not None
+    assert (unseen[:, 32:].abs().amax((0, 2, 3)) > 0).all()
 
 
 @pytest.mark.parametrize(
@@ -47,14 +63,14 @@ def test_a_network_with_exits_starts_as_the_plain_one(arch: str, plain: str, sca
 @pytest.mark.parametrize("arch", ["quicksrnet-small", "rlfn-s", "smsr"])
 def test_another_scale_takes_all_but_the_head(arch: str) -> None:
     double, other = shaken(arch, Fraction(2)), build(arch, Fraction(4))
-    fresh = build(arch, Fraction(4)).state_dict()
+    fresh = {name: value.clone() for name, value in other.state_dict().items()}
     inherit(other, double.state_dict())
     kept = double.state_dict()
     for name, value in other.state_dict().items():
         if kept[name].shape == value.shape:
             assert torch.equal(value, kept[name])
         else:
-            assert value.shape == fresh[name].shape
+            assert torch.equal(value, fresh[name])
 
 
 @pytest.mark.parametrize(("arch", "other"), [("quicksrnet-small", "quicksrnet-large"), ("rlfn-s", "rlfn")])
