@@ -17,10 +17,6 @@ from rtsr.models.rlfn import RLFN
 from rtsr.models.smsr import SMSR
 
 
-def _enaf_medium(scale: Fraction) -> nn.Module:
-    return EnafQuickSRNet(scale, channels=32, taps=(0, 1, 5) if scale == 2 else (0, 2, 5))
-
-
 MODELS: dict[str, Callable[[Fraction], nn.Module]] = {
     "quicksrnet-small": partial(QuickSRNet, channels=32, blocks=2),
     "quicksrnet-medium": partial(QuickSRNet, channels=32, blocks=5),
@@ -28,7 +24,7 @@ MODELS: dict[str, Callable[[Fraction], nn.Module]] = {
     "enaf-fsrcnn": EnafFsrcnn,
     "enaf-carn": EnafCarn,
     "enaf-srresnet": EnafSrresnet,
-    "enaf-quicksrnet-medium": _enaf_medium,
+    "enaf-quicksrnet-medium": partial(EnafQuickSRNet, channels=32, taps=(0, 1, 5)),
     "enaf-quicksrnet-large": partial(EnafQuickSRNet, channels=64, taps=(1, 4, 11)),
     "enaf-rlfn-s": partial(EnafRLFN, channels=48, taps=(2, 4, 6)),
     "rlfn": partial(RLFN, channels=52, blocks=6),
