@@ -128,7 +128,7 @@ def test_exits_cost_what_the_paper_says(arch, expected):
     ("arch", "scale", "expected"),
     [
         ("enaf-quicksrnet-medium", X2, (4320, 13536, 50400)),
-        ("enaf-quicksrnet-medium", X1_5, (1728, 20160, 47808)),
+        ("enaf-quicksrnet-medium", X1_5, (1728, 10944, 47808)),
         ("enaf-quicksrnet-large", X2, (45504, 156096, 414144)),
         ("enaf-quicksrnet-large", X1_5, (40320, 150912, 408960)),
         ("enaf-rlfn-s", X2, (160877, 294538, 428199)),
@@ -207,11 +207,11 @@ def test_the_last_exit_equals_the_plain_network_of_the_same_weights(arch, scale)
     assert torch.equal(model(low), plain(low))
 
 
-@pytest.mark.parametrize(("scale", "layers"), [(X2, 1), (X1_5, 2)])
+@pytest.mark.parametrize("scale", [X2, X1_5])
 @torch.no_grad()
-def test_an_early_exit_equals_a_shallower_plain_network(scale, layers):
+def test_an_early_exit_equals_a_shallower_plain_network(scale):
     model = random_network("enaf-quicksrnet-medium", scale)
-    for k, blocks in ((1, 0), (2, layers)):
+    for k, blocks in ((1, 0), (2, 1)):
         plain = QuickSRNet(scale, channels=32, blocks=blocks).eval()
         head = model.get_submodule(f"predictors.{k - 1}").state_dict()
         weights = {**model.state_dict(), **{f"conv_last.{name}": value for name, value in head.items()}}
