@@ -16,7 +16,6 @@ from rtsr.models.quicksrnet import QuickSRNet
 from rtsr.models.rlfn import RLFN
 from rtsr.models.smsr import SMSR
 
-
 MODELS: dict[str, Callable[[Fraction], nn.Module]] = {
     "quicksrnet-small": partial(QuickSRNet, channels=32, blocks=2),
     "quicksrnet-medium": partial(QuickSRNet, channels=32, blocks=5),

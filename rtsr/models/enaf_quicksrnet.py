@@ -5,9 +5,9 @@ applied to QuickSRNet (see `rtsr.models.quicksrnet`), which ENAF's authors did n
 
 Where Medium's exits are was measured. A last convolution fitted by least squares behind 0, 1, 2, 3, 4 and 5 middle
 layers of shipped `photo` weights, features untouched, over every third image of BSD100, lies 0.82, 1.20, 1.61, 1.78,
-1.88 and 2.00 dB above bicubic at x2, and 0.75, 1.17, 1.71, 2.02, 2.41 and 2.69 at x1.5. Trained, exits behind 0, 1 and 5
-are at least 0.3 dB apart on BSD100; those behind 2 and 5 are not (0.18 dB at x2, 0.24 at x1.5). They cost 9 %, 27 % and
-100 % at x2, and 4 %, 23 % and 100 % at x1.5. Large has them at 1, 4 and 11.
+1.88 and 2.00 dB above bicubic at x2, and 0.75, 1.17, 1.71, 2.02, 2.41 and 2.69 at x1.5. Trained, exits behind 0, 1 and
+5 are at least 0.3 dB apart on BSD100; those behind 2 and 5 are not (0.18 dB at x2, 0.24 at x1.5). They cost 9 %, 27 %
+and 100 % at x2, and 4 %, 23 % and 100 % at x1.5. Large has them at 1, 4 and 11.
 """
 
 from fractions import Fraction

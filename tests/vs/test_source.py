@@ -180,7 +180,7 @@ def test_a_frame_that_fails_ends_the_job(tmp_path: Path) -> None:
         "def broken(n, f):\n    if n == 3: raise ValueError('no such frame')\n    return f\n"
         "clip.std.ModifyFrame(clip, broken).set_output()\n"
     )
-    with pytest.raises(SourceError, match="no such frame.*; stopped after 3 frames; they are kept in"):
+    with pytest.raises(SourceError, match=r"no such frame.*; stopped after 3 frames; they are kept in"):
         rtsr.upscale(script(tmp_path, body), tmp_path / "out.mp4", scale=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.partial.mp4", "script.vpy"]
 
