@@ -45,6 +45,28 @@ def test_keeps_every_frame_its_time_and_the_sound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_keeps_chapters_without_a_word(tmp_path: Path, suffix: str) -> None:
+    plain, source = make_video(tmp_path / "plain.mp4", frames=60), tmp_path / f"in{suffix}"
+    millisecond = Fraction(1, 1000)
+    chapters: list = [
+        {"id": 1, "start": 0, "end": 1000, "time_base": millisecond, "metadata": {"title": "menu"}},
+        {"id": 2, "start": 1000, "end": 2000, "time_base": millisecond, "metadata": {"title": "race"}},
+    ]
+    with av.open(str(plain)) as read, av.open(str(source), "w") as write:
+        streams = {stream.index: write.add_stream_from_template(stream) for stream in read.streams}
+        write.set_chapters(chapters)
+        for packet in read.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                write.mux(packet)
+    report = run(Job(source, tmp_path / f"out{suffix}", SCALE, engine="bicubic"))
+    assert report.notes == ()
+    with av.open(report.output) as written:
+        found = [(c["metadata"]["title"], float(c["start"] * c["time_base"])) for c in written.chapters()]
+    assert found == [("menu", 0.0), ("race", 1.0)]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_keeps_a_variable_frame_rate(tmp_path: Path, suffix: str) -> None:
     random = np.random.default_rng(3)
     ticks = np.cumsum(random.integers(900, 9000, 40)) - 900

@@ -49,7 +49,8 @@ class PyAVSource:
             self._stream.thread_type = self.threads
             rest = [stream for stream in self.container.streams if stream.index != self._stream.index]
             self.others = [stream for stream in rest if _copyable(stream)]
-            self.notes = [f"{_name(stream)} was left out" for stream in rest if not _copyable(stream)]
+            lost = [stream for stream in rest if not _copyable(stream) and not self._holds_chapters(stream)]
+            self.notes = [f"{_name(stream)} was left out" for stream in lost]
             self._span: tuple[int, int] | None = None
             self._end = 0.0
             self._timeline = Timeline() if self.joins else None
@@ -71,6 +72,10 @@ class PyAVSource:
     def metadata(self) -> dict[str, str]:
         """The file's own."""
         return self.container.metadata
+
+    def _holds_chapters(self, stream: Stream) -> bool:
+        """Whether `stream` is what MP4 keeps the names of chapters in, which are taken from there."""
+        return stream.type == "data" and bool(self.container.chapters())
 
     def chapters(self) -> list:
         """As PyAV gives and takes them."""
