@@ -26,7 +26,7 @@ from rtsr.sink.names import check_output
 from rtsr.sink.pyav import PyAVSink, holding_suffix
 from rtsr.sink.stream import StreamSink
 from rtsr.source.base import Source
-from rtsr.source.live import LiveSource, PlayedSource, address, is_live
+from rtsr.source.live import LiveSource, PlayedSource, address, check_protocol, is_live
 from rtsr.source.nvdec import NvdecSource
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import SCRIPT, VapourSynthSource
@@ -149,6 +149,7 @@ def _check_source(job: Job) -> None:
         raise UsageError(f"{job.source} is a script, which gives frames in memory; leave out --decode gpu")
     if _is_script(job) and job.live is not None:
         raise UsageError(f"{job.source} is a script, which has no clock; leave out --live and --realtime")
+    check_protocol(job.source)
     if job.live is None and is_live(job.source):
         raise UsageError(f"{job.source} is live; add --live to keep up with it")
     if job.live is not None and job.live.realtime and is_live(job.source):

@@ -119,6 +119,16 @@ def test_a_picture_that_changes_its_size(tmp_path: Path) -> None:
     assert not (tmp_path / "out.mkv").exists()
 
 
+def test_a_file_type_that_no_pipe_can_carry(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=120, size=(640, 480))
+    assert source.stat().st_size > 200_000  # What fits into a buffer can be.
+    with (
+        fifo(tmp_path / "pipe", source.read_bytes()) as pipe,
+        pytest.raises(SourceError, match="ended without a picture; an MP4 file cannot be read from a pipe"),
+    ):
+        upscale(pipe, tmp_path / "out.mkv")
+
+
 def test_nothing_arrives(tmp_path: Path) -> None:
     address = f"udp://127.0.0.1:{free_port()}"
     with pytest.raises(SourceError, match=f"no picture arrived from {address} within 0.5 s"):
@@ -214,7 +224,8 @@ def test_a_stopped_live_run_keeps_its_part(tmp_path: Path) -> None:
         ("udp://127.0.0.1:9", {"live": None}, "add --live"),
         ("clip.mp4", {}, "add --realtime"),
         ("udp://127.0.0.1:9", {"live": Live(realtime=True)}, "--realtime is for files"),
-        ("smoke://signals", {}, "smoke is no protocol of live streams; known: udp, "),
+        ("http://127.0.0.1:9/x.mp4", {"live": None}, "http is no protocol of live streams, .*; download a file first"),
+        ("smoke://signals", {}, "smoke is no protocol of live streams, which are udp, .*; download a file first"),
         ("missing.mp4", {}, "does not exist"),
         ("srt://127.0.0.1:9", {}, "srt"),
         ("rtsp://127.0.0.1:9/game", {}, "cannot be opened as a live stream"),

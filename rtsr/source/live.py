@@ -148,6 +148,11 @@ class LiveSource(PyAVSource):
             raise self._silent() from cause
 
     def _silent(self) -> SourceError:
+        if self._pipe is not None and self._pipe.heard and not self._pipe.stalled:
+            return SourceError(
+                f"{self.name} ended without a picture; an MP4 file cannot be read from a pipe, but by its name, or as "
+                "another type: ffmpeg -i in.mp4 -c copy -f nut - | rtsr upscale - --live ..."
+            )
         return SourceError(
             f"no picture arrived from {self.name} within {self._stall:g} s; "
             "is it being sent, and with a keyframe now and then?"
@@ -243,11 +248,20 @@ def _scheme(source: str | Path) -> str | None:
     return None if address(source) in (None, PIPE) else str(source).partition(":")[0].lower()
 
 
+def check_protocol(source: str | Path) -> None:
+    """Raise UsageError where `source` is an address that nothing live comes from."""
+    scheme = _scheme(source)
+    if scheme is not None and scheme not in PROTOCOLS:
+        raise UsageError(
+            f"{source}: {scheme} is no protocol of live streams, which are {', '.join(PROTOCOLS)}; "
+            "download a file first"
+        )
+
+
 def _network_options(url: str) -> dict[str, str]:
     """Short probing, so that the first frames do not wait; a full buffer loses packets, not the stream."""
-    scheme = _scheme(url)
-    if scheme not in PROTOCOLS:
-        raise UsageError(f"{url}: {scheme} is no protocol of live streams; known: {', '.join(PROTOCOLS)}")
+    check_protocol(url)
+    scheme = url.partition(":")[0].lower()
     probing = {"probesize": "1000000", "analyzeduration": "1000000"}
     own = {"udp": {"overrun_nonfatal": "1"}, "rtsp": {"rtsp_transport": "tcp"}}.get(scheme, {})
     return {**probing, **own}

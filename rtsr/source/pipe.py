@@ -14,7 +14,8 @@ class Pipe:
         self._file, self._stop = file, stop
         self.until = until
         """By the monotonic clock, in seconds; whoever sees pictures moves it on. Bytes alone are no pictures."""
-        self.stalled = self.interrupted = False
+        self.heard = self.stalled = self.interrupted = False
+        """Whether any byte came; whether no picture did for too long; whether Ctrl-C was pressed meanwhile."""
 
     def read(self, size: int) -> bytes:
         """Some bytes; none where the writer closed the pipe, or where no picture comes, which sets `stalled`."""
@@ -29,7 +30,9 @@ class Pipe:
             if time.monotonic() > self.until:
                 self.stalled = True
             elif select.select([self._file], [], [], 0.1)[0]:
-                return os.read(self._file.fileno(), size)
+                data = os.read(self._file.fileno(), size)
+                self.heard = self.heard or bool(data)
+                return data
         return b""
 
     def check(self) -> None:
