@@ -226,7 +226,9 @@ def test_high_dynamic_range_is_noted_with_its_cure(tmp_path: Path, transfer: int
         stream = out.add_stream("libx265", rate=30, options={"x265-params": f"log-level=error{display}"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
         stream.codec_context.color_trc, stream.codec_context.colorspace = transfer, 9
-        out.mux(stream.encode(picture(0, (64, 48)).reformat(format="yuv420p10le")))
+        deep = picture(0, (64, 48)).reformat(format="yuv420p10le")
+        deep.pts, deep.time_base = 0, Fraction(1, 30)
+        out.mux(stream.encode(deep))
         out.mux(stream.encode(None))
     data = ", and its mastering data was left out" * mastered
     assert run(Job(tmp_path / "in.mp4", scale=SCALE, engine="bicubic")).notes == (
