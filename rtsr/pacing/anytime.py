@@ -147,7 +147,7 @@ class Refiner:
         began = self.clock()
         state = self._begin(frame)
         self._colours(state)
-        self._plan(state, self.clock() + 2 * self.least_ns(), None, float("inf"))
+        self._plan(state, self.clock() + self._ready_ns(state) + 2 * self.least_ns(), None, float("inf"))
         self.forget()
         return self.clock() - began
 

@@ -290,3 +290,16 @@ def test_another_size_or_colour_starts_anew() -> None:
     smaller = Frame(picture.y[:100], picture.u[:50], picture.v[:50], picture.colour)
     planes, spent = refine.share(smaller, 1.0)
     assert planes[0].shape == (200, 640) and spent.reused == 0
+
+
+def test_a_rehearsal_counts_planning_each_time() -> None:
+    refine = ticking()
+    plan = refine._planner.plan
+
+    def slow_plan(errors, grid, price, budget, *more):
+        refine.engine.now += 5 * MS * (budget > 0)  # Without time there is nothing to plan.
+        return plan(errors, grid, price, budget, *more)
+
+    refine._planner.plan = slow_plan  # type: ignore[method-assign]
+    for _ in range(3):
+        assert refine.rehearse(frame(1)) == 12 * MS
