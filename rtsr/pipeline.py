@@ -132,7 +132,7 @@ def _report(
             *job.encoding.notes,
             *sink.notes,
         ),
-        spending=progress.spending.summary(flow.delivery.deadline) if flow.delivery else None,
+        spending=flow.delivery.summary() if flow.delivery else None,
         reference=flow.reference.summary() if flow.reference else None,
         asked=job.asked(),
         **ran(upscaler.engine),

@@ -32,19 +32,9 @@ class Engine(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
-class MultiExitEngine(Engine, Protocol):
-    """An engine whose network has several exits, `card.exits`; `infer` takes the last.
-
-    Stages and exits are counted from 1; exit 0, bicubic interpolation, is no part of the network.
-    """
-
-    def stage(self, k: int, features: Features) -> Features:
-        """Features of stage `k` from those of the stage before, or from (tiles,) where `k` is 1."""
-        ...
-
-    def head(self, k: int, features: Features) -> NDArray[np.float32]:
-        """What exit `k` makes of the features of stage `k`: (N, 3, H * scale, W * scale) in [0, 1]."""
-        ...
+class ExitsEngine(Engine, Protocol):
+    """An engine with several exits, `card.exits`, counted from 1; `infer` takes the last. Exit 0 is bicubic
+    interpolation, and none of the engine's."""
 
     def exit(self, k: int, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         """As `infer`, but by exit `k`."""
@@ -55,6 +45,18 @@ class MultiExitEngine(Engine, Protocol):
 
         The side is `card.estimator.patch`; whether the highest or the lowest is best, `card.estimator.sign`.
         """
+        ...
+
+
+class MultiExitEngine(ExitsEngine, Protocol):
+    """An engine whose network has several exits, with stages that can be run one by one, counted from 1."""
+
+    def stage(self, k: int, features: Features) -> Features:
+        """Features of stage `k` from those of the stage before, or from (tiles,) where `k` is 1."""
+        ...
+
+    def head(self, k: int, features: Features) -> NDArray[np.float32]:
+        """What exit `k` makes of the features of stage `k`: (N, 3, H * scale, W * scale) in [0, 1]."""
         ...
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from rtsr.engine import RESAMPLERS, open_engine
-from rtsr.engine.base import Engine, MultiExitEngine
+from rtsr.engine.base import Engine
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.session import check_threads
 from rtsr.engine.stages import StagedEngine
@@ -100,10 +100,6 @@ class Means:
         if isinstance(ready, str):
             raise EngineError(f"no network runs on an NVIDIA GPU here ({ready}); leave out --decode gpu")
         return ready.device.index
-
-    def open_exits(self, network: Network, tell: Tell | None = None, size: Size | None = None) -> MultiExitEngine:
-        """As `open`, for a network with several exits; they see parts of frames, so these are worth knowing."""
-        return cast(MultiExitEngine, self.open(network, tell, size))
 
     def open_reaching(
         self,

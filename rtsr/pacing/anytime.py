@@ -5,12 +5,11 @@ Nothing here waits or owns a clock: the clock is handed in, and read before ever
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.card import Card
+from rtsr.engine.base import ExitsEngine
 from rtsr.errors import OutOfMemory
 from rtsr.pacing.deadline import CostModel, Least
 from rtsr.pacing.judge import by_estimator, by_likeness
@@ -22,15 +21,6 @@ SLICE = 3
 """A region takes no more than this part of a frame's time, so that the clock is read often enough."""
 
 Array = NDArray[np.float32]
-
-
-class ExitsEngine(Protocol):
-    """What `Refiner` needs of an engine with several exits; see `rtsr.engine.base.MultiExitEngine`."""
-
-    card: Card
-
-    def exit(self, k: int, tiles: Array) -> Array: ...
-    def estimate(self, patches: Array) -> Array: ...
 
 
 @dataclass(slots=True, eq=False)

@@ -8,9 +8,8 @@ import numpy as np
 
 from rtsr import canvas
 from rtsr.cubic import Planes, enlarge
-from rtsr.engine.base import Engine
+from rtsr.engine.base import Engine, ExitsEngine
 from rtsr.frame import Colour
-from rtsr.pacing.anytime import ExitsEngine
 from rtsr.pacing.deadline import CostModel, Rate, fit_rate
 from rtsr.regions import Rect
 

@@ -87,6 +87,10 @@ class Delivery:
             latency_ns = self.upscaler.clock() - self._clock.shown_ns(self._seconds(frame))
             self.spending.latency.append(latency_ns / 1e9)
 
+    def summary(self) -> dict[str, object]:
+        """What was spent, as plain figures for a report."""
+        return self.spending.summary(self.deadline, self.upscaler.exits)
+
     def notes(self) -> tuple[str, ...]:
         """What did not go as it should, in lines for people, when all frames are through."""
         notes = []

@@ -12,13 +12,14 @@ import numpy as np
 
 from rtsr.cubic import enlarge
 from rtsr.duration import LONGEST, frame_time
-from rtsr.engine.base import Engine, MultiExitEngine
+from rtsr.engine.base import Engine, ExitsEngine
 from rtsr.engine.choice import Means, Tell, runtime_of
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
 from rtsr.pacing.anytime import Refiner, Spent
 from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
 from rtsr.pacing.deadline import CostModel, Ladder, Least
+from rtsr.pacing.mixed import find_ways, open_ways
 from rtsr.resources import Network, find_reaching_network, networks
 from rtsr.scale import as_scale
 from rtsr.upscaler import Upscaler, fitted
@@ -75,11 +76,11 @@ class Minimum:
 class PacedUpscaler:
     """Upscales a stream's frames, in order, by `scale` at `pace`.
 
-    A network with several exits is refined tile by tile (`rtsr.pacing.anytime`); of others, the largest of its flavour
-    that fits runs on whole frames, up to the one that was named (`rtsr.pacing.deadline.Ladder`). `model`, `engine`,
-    `provider`, `precision`, `threads` and `tell` are as for `rtsr.Upscaler`; `size` are the frames' width and height,
-    where they are known; `clock` gives nanoseconds. Raises UsageError where no network reaches the scale, or a quality
-    is asked of a network with one exit.
+    Frames are refined tile by tile (`rtsr.pacing.anytime`), by the network that was named and smaller ones of its kind,
+    with their exits (`rtsr.pacing.mixed`). Where no exits are known, the largest of these that fits runs on whole
+    frames (`rtsr.pacing.deadline.Ladder`). `model`, `engine`, `provider`, `precision`, `threads` and `tell` are as for
+    `rtsr.Upscaler`; `size` are the frames' width and height, where they are known; `clock` gives nanoseconds. Raises
+    UsageError where no network reaches the scale, or a quality is asked where there are only whole frames.
     """
 
     def __init__(
@@ -109,8 +110,9 @@ class PacedUpscaler:
                 f"leave out the deadline or quality, or upscale by {float(network.card.scale):g} at most"
             )
         self._method: _Tiles | _WholeFrames
-        if network.card.exits:
-            self._method = _Tiles(network, pace, means.open_exits(network, tell, size), reuse, clock)
+        ways = find_ways(network)
+        if ways:
+            self._method = _Tiles(pace, open_ways(ways, network, means, tell, size), reuse, clock)
         elif pace.quality is not None:
             raise UsageError(
                 f"{network.card.name} has one exit: all or nothing; for a share of the compute use {DEFAULT_MODEL}"
@@ -129,13 +131,19 @@ class PacedUpscaler:
         self._method.close()
 
     @property
+    def exits(self) -> tuple[str, ...]:
+        """What a tile, or a whole frame, may get, for people; interpolation first."""
+        return self._method.exits
+
+    @property
     def engine(self) -> Engine:
         """What runs; of several networks, the largest."""
         return self._method.engine
 
     def describe(self) -> str:
         """What runs."""
-        return self._method.describe()
+        whole, names = isinstance(self._method, _WholeFrames), " > ".join(self.exits)
+        return f"{names if whole else f'{self.engine.card.name}, tile by tile'} ({runtime_of(self.engine)})"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -171,18 +179,11 @@ class PacedUpscaler:
 
 
 class _Tiles:
-    """A network with several exits."""
+    """Exits that tiles are taken to, of one network or several."""
 
-    def __init__(
-        self,
-        network: Network,
-        pace: Pace,
-        engine: MultiExitEngine,
-        reuse: bool,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, pace: Pace, engine: ExitsEngine, reuse: bool, clock: Callable[[], float]) -> None:
         self.engine = engine
-        self.scale, self.quality = network.card.scale, pace.quality
+        self.scale, self.quality = engine.card.scale, pace.quality
         # Time is kept only where it counts.
         costs = CostModel({}) if pace.deadline is None else calibrate_exits(self.engine)
         self.refiner = Refiner(self.engine, clock, costs, reuse)
@@ -210,8 +211,10 @@ class _Tiles:
         self.refiner.forget()
         return Minimum(self.refiner.rehearse(noise) + self.fitting.ns, self.refiner.least_ns())
 
-    def describe(self) -> str:
-        return f"{self.engine.card.name}, tile by tile ({runtime_of(self.engine)})"
+    @property
+    def exits(self) -> tuple[str, ...]:
+        own = tuple(f"exit {k}" for k in range(1, len(self.engine.card.exits) + 1))
+        return "bicubic", *getattr(self.engine, "exits", own)
 
     def close(self) -> None:
         self.engine.__exit__(None, None, None)
@@ -268,9 +271,9 @@ class _WholeFrames:
         network_ns = self.costs.expected_ns("rung 0", noise.width * noise.height)
         return Minimum(self.clock() - began, network_ns)
 
-    def describe(self) -> str:
-        names = ["bicubic", *(rung.engine.card.name for rung in self.rungs)]
-        return f"{' > '.join(names)} ({runtime_of(self.rungs[-1].engine)})"
+    @property
+    def exits(self) -> tuple[str, ...]:
+        return "bicubic", *(rung.engine.card.name for rung in self.rungs)
 
     def close(self) -> None:
         for rung in self.rungs:

@@ -43,8 +43,8 @@ class Spending:
         self.frames[how] += 1
         self.misses += how is Treatment.DROP or late_ns > TOLERANCE_NS
 
-    def summary(self, deadline: float | None) -> dict[str, object]:
-        """Plain figures for a report; `deadline` in seconds, None where only a share was asked for."""
+    def summary(self, deadline: float | None, exits: Sequence[str]) -> dict[str, object]:
+        """Plain figures for a report; `deadline` in seconds, None where only a share was asked for; `exits` by name."""
         timed = {} if deadline is None else {"deadline_ms": 1000 * deadline, "misses": self.misses}
         live = {"latency_ms": in_milliseconds(self.latency)} if self.latency else {}
         return {
@@ -56,6 +56,7 @@ class Spending:
                 "repeated": self.frames[Treatment.REPEAT],
                 "dropped": self.frames[Treatment.DROP],
             },
+            "exits": list(exits),
             "tiles_per_exit": self.tiles.tolist(),
             "tiles_reused": self.reused,
             "tiles_cut_short": self.short,

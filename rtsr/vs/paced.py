@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from rtsr.card import Card
 from rtsr.cubic import enlarge
+from rtsr.engine.base import ExitsEngine
 from rtsr.engine.choice import Means
 from rtsr.errors import RtsrError
 from rtsr.frame import YUV420P8
-from rtsr.pacing.anytime import ExitsEngine, Refiner
+from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
 from rtsr.pacing.deadline import CostModel, Ladder, Rate
 from rtsr.pacing.paced import Pace

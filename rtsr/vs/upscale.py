@@ -12,6 +12,7 @@ from rtsr.engine.base import Engine
 from rtsr.engine.choice import Means
 from rtsr.engine.resample import steep_bicubic
 from rtsr.errors import RtsrError, UsageError
+from rtsr.pacing.mixed import find_ways, open_ways
 from rtsr.pacing.paced import DEFAULT_MODEL as PACED_MODEL
 from rtsr.pacing.paced import Pace, smaller_networks
 from rtsr.preset import NVIDIA, RUN_NETWORKS
@@ -59,8 +60,9 @@ def Upscale(
         engine: auto, onnx, rtx, tensorrt, bicubic, lanczos or fsr.
         num_streams: Frames that are upscaled at once.
         tile: Sides of the tiles that a frame is cut into, in input pixels, to bound memory. None: whole frames.
-        deadline: Seconds for a frame, or "16ms". What can be done in them is done: a network with several exits is
-            refined tile by tile; of others, the largest that fits is run. One frame at a time, best in order.
+        deadline: Seconds for a frame, or "16ms". What can be done in them is done, tile by tile, by the network and
+            smaller ones of its kind; where none has several exits, by the largest that fits. One frame at a time, best
+            in order.
         quality: Share of the network's compute to spend, 0 to 1, where it buys the most. One frame at a time.
         threads: Cores for each stream, on the processor. Default: what there are, shared.
         reuse: Take tiles that did not change since the frame before, halo included, from its result; where frames
@@ -175,9 +177,10 @@ def _paced(
         raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
     method: Method
     frames = clip.width, clip.height
-    if card.exits:
-        engine = means.open_exits(network, size=frames)
-        method = Tiles(engine, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
+    ways = find_ways(network)
+    if ways:
+        opened = open_ways(ways, network, means, size=frames)
+        method = Tiles(opened, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
     elif pace.quality is not None:
         raise UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute use {PACED_MODEL}")
     else:

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 
 import rtsr
 from rtsr.cli import main
+from rtsr.engine.base import MultiExitEngine
 from rtsr.engine.choice import Means
 from rtsr.errors import EngineError, MissingDependency, UsageError
 from rtsr.frame import Colour, Frame
@@ -258,7 +260,7 @@ def test_a_scale_that_needs_two_runs(here: FakeLibrary) -> None:
 
 def test_a_network_with_exits_in_stages(here: FakeLibrary) -> None:
     network = networks()[EXITS]
-    with Means("rtx").open_exits(network, size=(640, 360)) as engine:
+    with cast(MultiExitEngine, Means("rtx").open(network, size=(640, 360))) as engine:
         tiles = np.random.default_rng(0).random((1, 3, 48, 64), np.float32).astype(np.float16).astype(np.float32)
         features: tuple = (tiles,)
         for k in range(1, 4):
@@ -283,9 +285,9 @@ def test_a_share_of_the_compute_is_spent_on_the_gpu(here: FakeLibrary, tmp_path:
 
 def test_a_ladder_of_networks(here: FakeLibrary) -> None:
     frame = Frame(*(np.full(shape, 90, np.uint8) for shape in ((48, 64), (24, 32), (24, 32))), COLOUR)
-    with PacedUpscaler(2, Pace(10.0), model="quicksrnet-medium", engine="rtx", size=(64, 48)) as upscaler:
+    with PacedUpscaler(3, Pace(10.0), model="quicksrnet-medium-photo", engine="rtx", size=(64, 48)) as upscaler:
         for _ in range(20):  # It climbs slowly.
-            large, spent = upscaler.frame(frame, 128, 96)
+            large, spent = upscaler.frame(frame, 192, 144)
         assert spent.tiles[-1] == 1 and (large.y == 90).all()
         assert upscaler.describe().endswith("(TensorRT-RTX 1.7.1, Fake 0)")
     here.driver.check_clean()

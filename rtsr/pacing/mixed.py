@@ -1,0 +1,159 @@
+"""Exits of several networks as those of one engine.
+
+Every tile goes to its exit in one run, from its pixels on (docs/decisions/0013-one-run-for-an-exit.md), so that exits
+need not share layers: a network of the family that costs as much as an exit and reaches more takes its place, and one
+that lies between two is an exit more (docs/decisions/0017-exits-of-several-networks.md).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from itertools import pairwise
+from statistics import fmean
+from typing import Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtsr.card import Card, Exit
+from rtsr.engine.base import Engine, ExitsEngine
+from rtsr.engine.choice import Means, Size, Tell, runtime_of
+from rtsr.errors import EngineError
+from rtsr.pacing.budget import exit_costs
+from rtsr.resources import Network, networks
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Something to do with a tile: run a network with one exit, or up to an exit of one with several."""
+
+    network: Network
+    k: int
+    """The exit, counted from 1; 0 where the network has but one."""
+    macs: float
+    """Multiply-adds per input pixel."""
+    gain: float
+    """PSNR over bicubic interpolation in dB; 0 where it is not known."""
+
+    @property
+    def name(self) -> str:
+        arch = self.network.card.arch
+        return f"{arch} exit {self.k}" if self.k else arch
+
+    @property
+    def radius(self) -> int:
+        """How far an output pixel looks, in input pixels."""
+        card = self.network.card
+        return card.exits[self.k - 1].radius if self.k else card.radius
+
+
+def find_ways(network: Network, known: Iterable[Network] | None = None) -> list[Way]:
+    """What tiles may get where `network` is the most: by cost, and each reaches more than all that cost less.
+
+    That is `network` and those of its family, scale and flavour among `known` that cost no more, exits included. By
+    default the shipped ones are known, if `network` is one of them. Whether one reaches more is measured on the data
+    sets that it has in common with the last exit of one with several exits: where there is none whose gains were
+    measured, there is nothing but `network`'s own exits, which may be none.
+    """
+    if known is None:
+        known = networks().values()
+        known = known if network.card_path.resolve() in (n.card_path.resolve() for n in known) else ()
+    others = (other for other in known if other.card != network.card and _kin(other.card) == _kin(network.card))
+    kin = [network, *others]
+    last = next((ways[-1] for ways in map(_exits, kin) if ways and ways[-1].gain), None)
+    if last is None:
+        return _exits(network)
+    found = [way for other in kin for way in _exits(other) or _plain(other, last)]
+    ways: list[Way] = []
+    for way in sorted(found, key=lambda way: (way.macs, -way.gain)):
+        if way.macs <= network.card.macs_per_pixel and (not ways or way.gain > ways[-1].gain):
+            ways.append(way)
+    return ways
+
+
+def open_ways(
+    ways: Sequence[Way], network: Network, means: Means, tell: Tell | None = None, size: Size | None = None
+) -> ExitsEngine:
+    """The engine whose exits are `ways`, those of `network`, by `means`; the rest is as for `Means.open`."""
+    if all(way.network == network for way in ways):
+        return cast(ExitsEngine, means.open(network, tell, size))
+    opened = {way.network.card.name: means.open(way.network, tell, size) for way in ways}
+    return MixedExits(network.card, ways, opened)
+
+
+class MixedExits:
+    """An `ExitsEngine` whose exits are `ways`, cheapest first; `opened` are the engines of their networks, by name.
+
+    Its card is `card` with these exits and no estimator.
+    """
+
+    def __init__(self, card: Card, ways: Sequence[Way], opened: Mapping[str, Engine]) -> None:
+        macs = [0.0, *(way.macs for way in ways)]
+        exits = tuple(
+            Exit(dearer - cheaper, 0.0, way.radius, way.gain)
+            for way, (cheaper, dearer) in zip(ways, pairwise(macs), strict=True)
+        )
+        self.card = replace(
+            card, exits=exits, estimator=None, radius=ways[-1].radius, macs_per_pixel=ways[-1].macs, quality={}
+        )
+        self.exits = tuple(way.name for way in ways)
+        """What each exit is, for people."""
+        self.runtime = runtime_of(opened[ways[-1].network.card.name])
+        """What runs them, for people."""
+        self._opened = opened
+        self._runs = [_run(opened[way.network.card.name], way.k) for way in ways]
+
+    def __enter__(self) -> Self:
+        return self
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What did not go as it should, in lines for people."""
+        return tuple(dict.fromkeys(note for engine in self._opened.values() for note in getattr(engine, "notes", ())))
+
+    def infer(self, tiles: Array) -> Array:
+        """(N, 3, H, W) in [0, 1] to (N, 3, H * scale, W * scale) in [0, 1], by the last exit."""
+        return self.exit(len(self._runs), tiles)
+
+    def exit(self, k: int, tiles: Array) -> Array:
+        """As `infer`, but by exit `k`, counted from 1."""
+        if not 1 <= k <= len(self._runs):
+            raise EngineError(f"{self.card.name} has exits 1 to {len(self._runs)} here, not {k}")
+        return self._runs[k - 1](tiles)
+
+    def estimate(self, patches: Array) -> Array:
+        """Raises EngineError: exits of several networks are judged by their measured gains."""
+        raise EngineError(f"{self.card.name} is run with exits of other networks, which its estimator does not know")
+
+    def __exit__(self, *exc: object) -> None:
+        for engine in self._opened.values():
+            engine.__exit__(*exc)
+
+
+def _exits(network: Network) -> list[Way]:
+    """The exits of `network`; none where it has but one."""
+    card = network.card
+    costs = exit_costs(card)[1:].tolist()
+    return [Way(network, k, macs, exit.gain) for k, (macs, exit) in enumerate(zip(costs, card.exits, strict=True), 1)]
+
+
+def _plain(network: Network, last: Way) -> list[Way]:
+    """`network`, which has one exit, as a way; none where it has no data set in common with `last`, an exit."""
+    card, scores = network.card, last.network.card.exits[last.k - 1].quality
+    common = scores.keys() & card.quality.keys()
+    if not common:
+        return []
+    better = fmean(card.quality[name].psnr - scores[name].psnr for name in common)
+    return [Way(network, 0, card.macs_per_pixel, last.gain + better)]
+
+
+def _kin(card: Card) -> tuple[Fraction, str, str]:
+    """Scale, flavour and family: `quicksrnet` of `enaf-quicksrnet-medium` and of `quicksrnet-small`."""
+    return card.scale, card.flavour, card.arch.removeprefix("enaf-").partition("-")[0]
+
+
+def _run(engine: Engine, k: int) -> Callable[[Array], Array]:
+    return partial(cast(ExitsEngine, engine).exit, k) if k else engine.infer
