@@ -135,6 +135,8 @@ def title(arch: str) -> str:
         "small": "Small",
         "medium": "Medium",
         "large": "Large",
+        "f32": "f32",
+        "m11": "m11",
     }
     return "-".join(written.get(part, part.upper()) for part in arch.split("-"))
 

@@ -19,6 +19,7 @@ from rtsr.models.smsr import SMSR
 MODELS: dict[str, Callable[[Fraction], nn.Module]] = {
     "quicksrnet-small": partial(QuickSRNet, channels=32, blocks=2),
     "quicksrnet-medium": partial(QuickSRNet, channels=32, blocks=5),
+    "quicksrnet-f32-m11": partial(QuickSRNet, channels=32, blocks=11),
     "quicksrnet-large": partial(QuickSRNet, channels=64, blocks=11),
     "enaf-fsrcnn": EnafFsrcnn,
     "enaf-carn": EnafCarn,

@@ -24,7 +24,11 @@ def shaken(arch: str, scale: Fraction) -> nn.Module:
 @pytest.mark.parametrize("scale", [Fraction(3, 2), Fraction(2)])
 @pytest.mark.parametrize(
     ("smaller", "larger"),
-    [("quicksrnet-small", "quicksrnet-medium"), ("quicksrnet-medium", "quicksrnet-large")],
+    [
+        ("quicksrnet-small", "quicksrnet-medium"),
+        ("quicksrnet-medium", "quicksrnet-f32-m11"),
+        ("quicksrnet-medium", "quicksrnet-large"),
+    ],
 )
 def test_a_larger_network_starts_at_the_quality_of_the_smaller(smaller: str, larger: str, scale: Fraction) -> None:
     small, large = shaken(smaller, scale), build(larger, scale).eval()
