@@ -41,7 +41,8 @@ def _spending(spent: dict) -> list[str]:
     treated = [f"{count} {how}" for how, count in spent["frames"].items() if count and how != "made"]
     said += [f"{', '.join(treated)} frames"] if treated else []
     if tiles := sum(spent["tiles_per_exit"]):
-        shares = (f"{name} {n / tiles:.0%}" for name, n in zip(spent["exits"], spent["tiles_per_exit"], strict=True))
+        exits = zip(spent["exits"], spent["tiles_per_exit"], strict=True)
+        shares = (f"{name} {count / tiles:.0%}" for name, count in exits if count)
         said += [f"got {', '.join(shares)}", f"{spent['tiles_reused'] / tiles:.0%} reused"]
     said.append(f"{spent['share_of_full_compute']:.0%} of full compute")
     if (expected := spent["expected_psnr_db"]) is not None:

@@ -25,9 +25,10 @@ def test_a_line_now_and_then_where_there_is_no_terminal(
 
 def test_the_summary_has_percentiles_and_readable_deadlines() -> None:
     stages = {"decode": {"p50": 0.84, "p95": 1.26, "p99": 9.96}, "upscale": {"p50": 257.4, "p95": 301.0, "p99": 1333.3}}
-    spending = {"deadline_ms": 20000.0, "misses": 0, "frames": {"made": 2}, "exits": [], "tiles_per_exit": [],
-                "tiles_reused": 0, "share_of_full_compute": 1.0, "expected_psnr_db": None}  # fmt: skip
+    spending = {"deadline_ms": 20000.0, "misses": 0, "frames": {"made": 2}, "tiles_reused": 2,
+                "exits": ["bicubic", "net exit 1", "net"], "tiles_per_exit": [12, 0, 4],
+                "share_of_full_compute": 1.0, "expected_psnr_db": None}  # fmt: skip
     report = Report("in.mp4", "out.mp4", "net", (2, 2), (4, 4), 2, 1.0, 1.0, stages, (), spending)
     first, second = summarise(report).splitlines()
     assert first.endswith("; p50/p95/p99 in ms: decode 0.8/1.3/10, upscale 257/301/1333")
-    assert "deadline 20 s, missed 0 times" in second
+    assert second.startswith("  deadline 20 s, missed 0 times; got bicubic 75%, net 25%; 12% reused; 100% of full compute")
