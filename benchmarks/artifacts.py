@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from benchmarks.machine import machine
 from rtsr.colour import from_rgb, to_rgb
 from rtsr.engine import RESAMPLERS, open_engine
-from rtsr.engine.base import Engine, MultiExitEngine
+from rtsr.engine.base import Engine, ExitsEngine, MultiExitEngine
 from rtsr.engine.exits import OneExit
 from rtsr.engine.resample import bicubic
 from rtsr.engine.stages import StagedEngine
@@ -297,7 +297,7 @@ def seam_frames(data: Path) -> Iterator[Frame]:
         yield Frame(luma, grey, grey, Colour("bt709"))
 
 
-def seam(engine: StagedEngine, frame: Frame) -> float:
+def seam(engine: ExitsEngine, frame: Frame) -> float:
     """`unevenness` where half the compute is spent, over that of the whole frame by one exit: 1 is no seam at all."""
     refiner = Refiner(engine, lambda: 0, CostModel({}), reuse=False)
     lumas = {share: refiner.share(frame, share)[0][0] for share in (0.0, 1.0, 0.5)}

@@ -1,11 +1,11 @@
 """How well deadlines hold, and what quality they buy: `python -m benchmarks.deadlines CLIP... --json FILE`.
 
 Every clip's frames are reduced to the truth's size and then to the input's (MATLAB's bicubic on each plane), so that
-the upscaled frames have something to be compared with. For each deadline a network with several exits is refined
-tile by tile; bicubic and the single networks of the same flavour run on whole frames in the same run, frame by frame
-in turns, so that whatever slows the machine slows all of them. A miss is a frame later than its deadline by more than
-a millisecond; a single network meets a deadline where it misses at most one frame in a hundred. With `--busy` another
-process keeps one core busy from the middle on.
+the upscaled frames have something to be compared with. For each deadline frames are refined tile by tile; bicubic and
+the single networks of the same flavour, but for those that take longer than any deadline, run on whole frames in the
+same run, frame by frame in turns, so that whatever slows the machine slows all of them. A miss is a frame later than
+its deadline by more than a millisecond; a single network meets a deadline where it misses at most one frame in a
+hundred. With `--busy` another process keeps one core busy from the middle on.
 
 On a machine that does other work, run it with a real-time priority (`chrt -r 5`). Linux still gives ordinary processes
 50 ms of a second on each core then. The scheduler knows what they took at most while a frame waited
@@ -30,11 +30,10 @@ from rtsr.pacing.deadline import TOLERANCE_NS
 from rtsr.pacing.paced import DEFAULT_MODEL, Pace, PacedUpscaler
 from rtsr.quality.imresize import imresize
 from rtsr.quality.metrics import psnr
+from rtsr.resources import networks
 from rtsr.scale import parse_scale
 from rtsr.source.pyav import PyAVSource
 from rtsr.upscaler import Upscaler
-
-SINGLE = ("quicksrnet-small", "quicksrnet-medium")
 
 
 def main() -> None:
@@ -74,9 +73,8 @@ def _measure(pairs, scale, flavour: str, deadlines: list[float], size: tuple[int
     for deadline in deadlines:
         paced = PacedUpscaler(scale, Pace(deadline=deadline / 1000), model=f"{DEFAULT_MODEL}-{flavour}")
         ways[f"exits {deadline:g}"] = lambda frame, paced=paced: paced.frame(frame, *size)[0]
-    for name in SINGLE:
-        single = Upscaler(scale, model=f"{name}-{flavour}")
-        ways[name] = lambda frame, single=single: single.frame(frame, *size)
+    singles = _singles(scale, flavour, size, max(deadlines), pairs[0][0])
+    ways |= singles
     cheapest = PacedUpscaler(scale, Pace(quality=0), model=f"{DEFAULT_MODEL}-{flavour}")
     ways["bicubic"] = lambda frame: cheapest.interpolate(frame, *size)
     took: dict[str, list[float]] = {name: [] for name in ways}
@@ -102,16 +100,38 @@ def _measure(pairs, scale, flavour: str, deadlines: list[float], size: tuple[int
         }
         for name in ways
     }
-    return {"ways": rows, "deadlines": {f"{d:g}": _verdict(d, rows, took, others) for d in deadlines}}
+    return {
+        "ways": rows,
+        "deadlines": {f"{d:g}": _verdict(d, rows, took, others, [*singles, "bicubic"]) for d in deadlines},
+    }
 
 
-def _verdict(deadline: float, rows: dict, took: dict[str, list[float]], others: dict[str, list[float]]) -> dict:
+def _singles(scale, flavour: str, size: tuple[int, int], longest: float, frame: Frame) -> dict:
+    """What upscales whole frames, by network: those that may take less than `longest`, in milliseconds."""
+    found = {}
+    for network in networks().values():
+        card = network.card
+        if (card.scale, card.flavour) == (scale, flavour) and not card.exits:
+            single = Upscaler(scale, model=card.name)
+            took = []
+            for _ in range(3):
+                began = time.perf_counter()
+                single.frame(frame, *size)
+                took.append(1000 * (time.perf_counter() - began))
+            if min(took) <= longest:
+                found[card.arch] = lambda frame, single=single: single.frame(frame, *size)
+    return found
+
+
+def _verdict(
+    deadline: float, rows: dict, took: dict[str, list[float]], others: dict[str, list[float]], whole: list[str]
+) -> dict:
     latest = deadline * 1e6 + TOLERANCE_NS
 
     def missed(name: str) -> float:
         return float((np.array(took[name]) - np.array(others[name]) > latest).mean())
 
-    singles = [name for name in (*SINGLE, "bicubic") if missed(name) <= 0.01]
+    singles = [name for name in whole if missed(name) <= 0.01]
     best = max(singles, key=lambda name: rows[name]["psnr_y"], default=None)
     ours = f"exits {deadline:g}"
     return {

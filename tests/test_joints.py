@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from benchmarks.artifacts import seam, seam_frames
-from rtsr.engine.stages import StagedEngine
+from rtsr.engine.base import ExitsEngine
+from rtsr.engine.choice import Means
 from rtsr.frame import Colour, Frame
 from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.deadline import CostModel, Rate
+from rtsr.pacing.mixed import open_ways
 from rtsr.resources import find_network
 from rtsr.upscaler import Upscaler, target_size
 
@@ -29,25 +31,27 @@ def picture(width: int, height: int, seed: int = 1) -> Frame:
 
 
 @pytest.fixture(params=[Fraction(3, 2), Fraction(2)], ids=["x1.5", "x2"])
-def engine(request: pytest.FixtureRequest) -> StagedEngine:
+def engine(request: pytest.FixtureRequest) -> ExitsEngine:
+    """Early exits and plain networks, as a share of the compute is spent on them."""
     network = find_network(MODEL, request.param)
-    return StagedEngine(network.card, network.path, threads=1)
+    return open_ways(network, network.card.macs_per_pixel, Means("onnx", threads=1))
 
 
-def whole(engine: StagedEngine, frame: Frame) -> tuple[np.ndarray, ...]:
-    """What the last exit makes of the frame in one piece."""
-    with Upscaler(engine.card.scale, model=engine.card.name, threads=1) as upscaler:
+def whole(engine: ExitsEngine, frame: Frame) -> tuple[np.ndarray, ...]:
+    """What the last exit, Medium, makes of the frame in one piece."""
+    with Upscaler(engine.card.scale, model="quicksrnet-medium-photo", threads=1) as upscaler:
         large = upscaler.frame(frame, *target_size(frame.width, frame.height, engine.card.scale))
     return large.y, large.u, large.v
 
 
 @pytest.mark.parametrize("size", [(160, 96), (190, 130), (191, 131), (66, 66), (50, 30)])
-def test_regions_equal_the_whole_frame(engine: StagedEngine, size: tuple[int, int]) -> None:
+def test_regions_equal_the_whole_frame(engine: ExitsEngine, size: tuple[int, int]) -> None:
     frame = picture(*size)
     # Refined for a time that is just enough, in regions of at most a third of it, on a clock that stands still.
-    rates = {f"exit {k}": Rate(0, k) for k in (1, 2, 3)}
+    last = len(engine.card.exits)
+    rates = {f"exit {k}": Rate(0, k) for k in range(1, last + 1)}
     refiner = Refiner(engine, lambda: 0, CostModel(rates, deviation=0))
-    planes, spent = refiner.within(frame, 2.6 * 3 * (size[0] + 1) * (size[1] + 1))
+    planes, spent = refiner.within(frame, 2.6 * last * (size[0] + 1) * (size[1] + 1))
     assert spent.tiles[-1] == spent.tiles.sum() and not spent.short
     for got, want in zip(planes, whole(engine, frame), strict=True):
         # An odd side is taken as one pixel longer, and what is too much is cut off in the end.
@@ -55,7 +59,7 @@ def test_regions_equal_the_whole_frame(engine: StagedEngine, size: tuple[int, in
         assert np.abs(got[:rows, :columns].astype(int) - want).max() <= 1
 
 
-def test_reuse_is_exact_with_a_real_network(engine: StagedEngine) -> None:
+def test_reuse_is_exact_with_a_real_network(engine: ExitsEngine) -> None:
     options = (engine, lambda: 0, CostModel({}))
     reusing, plain = Refiner(*options), Refiner(*options, reuse=False)
     frame = picture(192, 144)
@@ -68,7 +72,7 @@ def test_reuse_is_exact_with_a_real_network(engine: StagedEngine) -> None:
         assert spent.macs < full.macs or i == 0
 
 
-def test_no_seam_where_neighbours_leave_at_different_exits(engine: StagedEngine, shared: Path) -> None:
+def test_no_seam_where_neighbours_leave_at_different_exits(engine: ExitsEngine, shared: Path) -> None:
     for frame in seam_frames(shared / "data"):
         refiner = Refiner(engine, lambda: 0, CostModel({}), reuse=False)
         refiner.share(frame, 0.5)

@@ -6,10 +6,12 @@ that lies between two is an exit more (docs/decisions/0017-exits-of-several-netw
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
+from math import inf, lcm
 from statistics import fmean
 from typing import Self, cast
 
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.card import Card, Exit
-from rtsr.engine.base import Engine, ExitsEngine
+from rtsr.engine.base import Engine, ExitsEngine, PlaneEngine
 from rtsr.engine.choice import Means, Size, Tell, runtime_of
 from rtsr.errors import EngineError
 from rtsr.pacing.budget import exit_costs
@@ -50,58 +52,81 @@ class Way:
         return card.exits[self.k - 1].radius if self.k else card.radius
 
 
-def find_ways(network: Network, known: Iterable[Network] | None = None) -> list[Way]:
-    """What tiles may get where `network` is the most: by cost, and each reaches more than all that cost less.
+def find_ways(network: Network, most: float = inf, known: Iterable[Network] | None = None) -> list[Way]:
+    """What tiles may get where `network` was named, which has several exits: each reaches more than all that cost less.
 
-    That is `network` and those of its family, scale and flavour among `known` that cost no more, exits included. By
-    default the shipped ones are known, if `network` is one of them. Whether one reaches more is measured on the data
-    sets that it has in common with the last exit of one with several exits: where there is none whose gains were
-    measured, there is nothing but `network`'s own exits, which may be none.
+    Those are its exits, and networks of its family, scale and flavour among `known` with all of theirs, where they
+    cost at most `most` multiply-adds per input pixel. By default the shipped ones are known, if `network` is one of
+    them. Which reaches more was measured: exits have gains, networks with one exit are compared with the last of
+    `network` on the data sets that both have. Where gains were not measured, there are its own exits alone.
     """
+    own = exits_of(network)
+    if not own[-1].gain:
+        return own
     if known is None:
         known = networks().values()
         known = known if network.card_path.resolve() in (n.card_path.resolve() for n in known) else ()
-    others = (other for other in known if other.card != network.card and _kin(other.card) == _kin(network.card))
-    kin = [network, *others]
-    last = next((ways[-1] for ways in map(_exits, kin) if ways and ways[-1].gain), None)
-    if last is None:
-        return _exits(network)
-    found = [way for other in kin for way in _exits(other) or _plain(other, last)]
+    kin = (other for other in known if other.card != network.card and _kin(other.card) == _kin(network.card))
+    found = [*own, *(way for other in kin for way in exits_of(other) or _plain(other, own[-1]))]
     ways: list[Way] = []
     for way in sorted(found, key=lambda way: (way.macs, -way.gain)):
-        if way.macs <= network.card.macs_per_pixel and (not ways or way.gain > ways[-1].gain):
+        if way.macs <= most and (not ways or way.gain > ways[-1].gain):
             ways.append(way)
     return ways
 
 
+def exits_of(network: Network) -> list[Way]:
+    """The exits of `network`; none where it has but one."""
+    card = network.card
+    costs = exit_costs(card)[1:].tolist()
+    return [Way(network, k, macs, exit.gain) for k, (macs, exit) in enumerate(zip(costs, card.exits, strict=True), 1)]
+
+
 def open_ways(
-    ways: Sequence[Way], network: Network, means: Means, tell: Tell | None = None, size: Size | None = None
+    network: Network, most: float, means: Means, tell: Tell | None = None, size: Size | None = None
 ) -> ExitsEngine:
-    """The engine whose exits are `ways`, those of `network`, by `means`; the rest is as for `Means.open`."""
-    if all(way.network == network for way in ways):
-        return cast(ExitsEngine, means.open(network, tell, size))
-    opened = {way.network.card.name: means.open(way.network, tell, size) for way in ways}
-    return MixedExits(network.card, ways, opened)
+    """The engine, by `means`, with all that tiles may get where `network` was named; the rest is as for `Means.open`.
+
+    On the GPU that is `network` alone: its exits share the GPU's memory, and other networks would take more.
+    """
+    ways = find_ways(network, most)
+    with ExitStack() as stack:
+        own = stack.enter_context(means.open(network, tell, size))
+        opened: dict[str, Engine] = {network.card.name: own}
+        if ways != exits_of(network) and not isinstance(own, PlaneEngine):
+            for way in ways:
+                if way.network.card.name not in opened:
+                    opened[way.network.card.name] = stack.enter_context(means.open(way.network, tell, size))
+        stack.pop_all()
+    return MixedExits(network.card, ways, opened) if len(opened) > 1 else cast(ExitsEngine, own)
 
 
 class MixedExits:
     """An `ExitsEngine` whose exits are `ways`, cheapest first; `opened` are the engines of their networks, by name.
 
-    Its card is `card` with these exits and no estimator.
+    Its card is `card` with these exits, no scores and no estimator.
     """
 
     def __init__(self, card: Card, ways: Sequence[Way], opened: Mapping[str, Engine]) -> None:
-        macs = [0.0, *(way.macs for way in ways)]
+        macs, cards = [0.0, *(way.macs for way in ways)], [way.network.card for way in ways]
         exits = tuple(
             Exit(dearer - cheaper, 0.0, way.radius, way.gain)
             for way, (cheaper, dearer) in zip(ways, pairwise(macs), strict=True)
         )
         self.card = replace(
-            card, exits=exits, estimator=None, radius=ways[-1].radius, macs_per_pixel=ways[-1].macs, quality={}
+            card,
+            sha256="+".join(dict.fromkeys(each.sha256 for each in cards)),
+            size_multiple=lcm(*(each.size_multiple for each in cards)),
+            alignment=lcm(*(each.alignment for each in cards)),
+            radius=max(way.radius for way in ways),
+            macs_per_pixel=ways[-1].macs,
+            quality={},
+            exits=exits,
+            estimator=None,
         )
         self.exits = tuple(way.name for way in ways)
         """What each exit is, for people."""
-        self.runtime = runtime_of(opened[ways[-1].network.card.name])
+        self.runtime = ", ".join(dict.fromkeys(runtime_of(engine) for engine in opened.values()))
         """What runs them, for people."""
         self._opened = opened
         self._runs = [_run(opened[way.network.card.name], way.k) for way in ways]
@@ -129,15 +154,15 @@ class MixedExits:
         raise EngineError(f"{self.card.name} is run with exits of other networks, which its estimator does not know")
 
     def __exit__(self, *exc: object) -> None:
-        for engine in self._opened.values():
-            engine.__exit__(*exc)
+        with ExitStack() as stack:
+            for engine in self._opened.values():
+                stack.push(engine)
 
 
-def _exits(network: Network) -> list[Way]:
-    """The exits of `network`; none where it has but one."""
-    card = network.card
-    costs = exit_costs(card)[1:].tolist()
-    return [Way(network, k, macs, exit.gain) for k, (macs, exit) in enumerate(zip(costs, card.exits, strict=True), 1)]
+def exit_names(engine: ExitsEngine) -> tuple[str, ...]:
+    """What a tile may get by `engine`, for people; interpolation first."""
+    own = tuple(f"exit {k}" for k in range(1, len(engine.card.exits) + 1))
+    return "bicubic", *(engine.exits if isinstance(engine, MixedExits) else own)
 
 
 def _plain(network: Network, last: Way) -> list[Way]:

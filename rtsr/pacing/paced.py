@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 
+from rtsr.card import Card
 from rtsr.cubic import enlarge
 from rtsr.duration import LONGEST, frame_time
 from rtsr.engine.base import Engine, ExitsEngine
@@ -19,7 +20,7 @@ from rtsr.frame import Frame, Video
 from rtsr.pacing.anytime import Refiner, Spent
 from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
 from rtsr.pacing.deadline import CostModel, Ladder, Least
-from rtsr.pacing.mixed import find_ways, open_ways
+from rtsr.pacing.mixed import exit_names, open_ways
 from rtsr.resources import Network, find_reaching_network, networks
 from rtsr.scale import as_scale
 from rtsr.upscaler import Upscaler, fitted
@@ -49,6 +50,10 @@ class Pace:
         if self.quality is not None and not (isinstance(self.quality, Real) and 0 <= self.quality <= 1):
             raise UsageError(f"quality is between 0 and 1, not {self.quality!r}")
 
+    def most(self, card: Card) -> float:
+        """Multiply-adds per input pixel that a tile may take: of a quality, what the network of `card` takes."""
+        return float("inf") if self.quality is None else card.macs_per_pixel
+
     @classmethod
     def of(cls, fps: float | None = None, deadline: float | None = None, quality: float | None = None) -> "Pace | None":
         """The pace that one of a frame rate, a deadline in seconds and a quality sets; None where none is given."""
@@ -76,11 +81,11 @@ class Minimum:
 class PacedUpscaler:
     """Upscales a stream's frames, in order, by `scale` at `pace`.
 
-    Frames are refined tile by tile (`rtsr.pacing.anytime`), by the network that was named and smaller ones of its kind,
-    with their exits (`rtsr.pacing.mixed`). Where no exits are known, the largest of these that fits runs on whole
-    frames (`rtsr.pacing.deadline.Ladder`). `model`, `engine`, `provider`, `precision`, `threads` and `tell` are as for
-    `rtsr.Upscaler`; `size` are the frames' width and height, where they are known; `clock` gives nanoseconds. Raises
-    UsageError where no network reaches the scale, or a quality is asked where there are only whole frames.
+    A network with several exits is refined tile by tile (`rtsr.pacing.anytime`), and with it all of its family, scale
+    and flavour (`rtsr.pacing.mixed`); of others, the largest of its flavour that fits runs on whole frames, up to the
+    one that was named (`rtsr.pacing.deadline.Ladder`). `model`, `engine`, `provider`, `precision`, `threads` and `tell`
+    are as for `rtsr.Upscaler`; `size` are the frames' width and height, where they are known; `clock` gives
+    nanoseconds. Raises UsageError where no network reaches the scale, or a quality is asked of a network with one exit.
     """
 
     def __init__(
@@ -110,13 +115,10 @@ class PacedUpscaler:
                 f"leave out the deadline or quality, or upscale by {float(network.card.scale):g} at most"
             )
         self._method: _Tiles | _WholeFrames
-        ways = find_ways(network)
-        if ways:
-            self._method = _Tiles(pace, open_ways(ways, network, means, tell, size), reuse, clock)
+        if network.card.exits:
+            self._method = _Tiles(pace, open_ways(network, pace.most(network.card), means, tell, size), reuse, clock)
         elif pace.quality is not None:
-            raise UsageError(
-                f"{network.card.name} has one exit: all or nothing; for a share of the compute use {DEFAULT_MODEL}"
-            )
+            raise no_shares(network.card)
         else:
             self._method = _WholeFrames(network, means, tell, size, clock)
 
@@ -213,8 +215,7 @@ class _Tiles:
 
     @property
     def exits(self) -> tuple[str, ...]:
-        own = tuple(f"exit {k}" for k in range(1, len(self.engine.card.exits) + 1))
-        return "bicubic", *getattr(self.engine, "exits", own)
+        return exit_names(self.engine)
 
     def close(self) -> None:
         self.engine.__exit__(None, None, None)
@@ -290,6 +291,15 @@ def smaller_networks(network: Network) -> list[Network]:
         and not n.card.exits
         and n.card.macs_per_pixel < card.macs_per_pixel
     ]
+
+
+def no_shares(card: Card) -> UsageError:
+    """What is wrong with a quality for the network of `card`, which has one exit."""
+    able = {
+        f"{n.card.arch}-{n.card.flavour}" for n in networks().values() if n.card.exits and n.card.scale >= card.scale
+    }
+    cure = f"take --model {' or '.join(sorted(able))}" if able else "leave out quality, or take a smaller scale"
+    return UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute {cure}")
 
 
 def _interpolated(frame: Frame, scale: Fraction, width: int, height: int) -> Frame:

@@ -18,6 +18,7 @@ from rtsr.frame import YUV420P8
 from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
 from rtsr.pacing.deadline import CostModel, Ladder, Rate
+from rtsr.pacing.mixed import exit_names
 from rtsr.pacing.paced import Pace
 from rtsr.regions import Grid, Rect, changed
 from rtsr.surface import Upscaled
@@ -92,17 +93,21 @@ class Pictures:
 class Method(Protocol):
     """How a paced stream makes a frame."""
 
+    exits: tuple[str, ...]
+    """What a frame, or a tile of it, may get, interpolation first."""
+
     def make(self, n: int, picture: Picture, due_ns: float) -> tuple[Upscaled | list[NDArray], list[float], float]:
         """Planes, share of the frame by exit, share reused; `due_ns` is infinite where only a share counts."""
         ...
 
 
 class Tiles:
-    """A network with several exits that runs by `means`, refined tile by tile."""
+    """Exits, of one network or several, that run by `means`; tiles are taken to them."""
 
     def __init__(self, engine: ExitsEngine, pace: Pace, means: Means, reuse: bool, clock: Callable[[], float]) -> None:
         timed = pace.deadline is not None
         costs = _costs([engine.card], means, lambda: calibrate_exits(engine)) if timed else CostModel({})
+        self.exits = exit_names(engine)
         self.refiner = Refiner(engine, clock, costs, reuse, Pictures())
         self.quality = pace.quality
         self._next = 0
@@ -125,6 +130,7 @@ class Rungs:
     def __init__(self, painters: list[Painter], means: Means, clock: Callable[[], float]) -> None:
         self.painters, self.clock = painters, clock
         engines = [painter.engine for painter in painters]
+        self.exits = tuple(engine.card.name for engine in engines)
         self.costs = _costs([engine.card for engine in engines], means, lambda: calibrate_whole(engines))
         self.ladder = Ladder()
 
@@ -165,6 +171,7 @@ class PacedStream:
             new[...] = plane
         made.props = f.props
         tag(made, shares, (self.clock() - began) / 1e9, reused)
+        made.props["rtsr_exits"] = list(self.method.exits)
         return made
 
 

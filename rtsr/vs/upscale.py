@@ -12,9 +12,9 @@ from rtsr.engine.base import Engine
 from rtsr.engine.choice import Means
 from rtsr.engine.resample import steep_bicubic
 from rtsr.errors import RtsrError, UsageError
-from rtsr.pacing.mixed import find_ways, open_ways
+from rtsr.pacing.mixed import open_ways
 from rtsr.pacing.paced import DEFAULT_MODEL as PACED_MODEL
-from rtsr.pacing.paced import Pace, smaller_networks
+from rtsr.pacing.paced import Pace, no_shares, smaller_networks
 from rtsr.preset import NVIDIA, RUN_NETWORKS
 from rtsr.resources import find_reaching_network
 from rtsr.scale import as_scale
@@ -60,9 +60,9 @@ def Upscale(
         engine: auto, onnx, rtx, tensorrt, bicubic, lanczos or fsr.
         num_streams: Frames that are upscaled at once.
         tile: Sides of the tiles that a frame is cut into, in input pixels, to bound memory. None: whole frames.
-        deadline: Seconds for a frame, or "16ms". What can be done in them is done, tile by tile, by the network and
-            smaller ones of its kind; where none has several exits, by the largest that fits. One frame at a time, best
-            in order.
+        deadline: Seconds for a frame, or "16ms". What can be done in them is done: a network with several exits, and
+            with it all of its family, is refined tile by tile; of others, the largest that fits is run. One frame at a
+            time, best in order.
         quality: Share of the network's compute to spend, 0 to 1, where it buys the most. One frame at a time.
         threads: Cores for each stream, on the processor. Default: what there are, shared.
         reuse: Take tiles that did not change since the frame before, halo included, from its result; where frames
@@ -74,7 +74,7 @@ def Upscale(
             a host does not allow that (mpv).
 
     Every frame says in props what it got: `rtsr_exit_share` (shares of its area by exit, bicubic first), `rtsr_ms`
-    and `rtsr_reused` (share of its area).
+    and `rtsr_reused` (share of its area); with a deadline or a quality also `rtsr_exits` (their names).
 
     Raises vs.Error, "rtsr: ...", for whatever is wrong with the arguments or the clip.
     """
@@ -177,12 +177,11 @@ def _paced(
         raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
     method: Method
     frames = clip.width, clip.height
-    ways = find_ways(network)
-    if ways:
-        opened = open_ways(ways, network, means, size=frames)
+    if card.exits:
+        opened = open_ways(network, pace.most(card), means, size=frames)
         method = Tiles(opened, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
     elif pace.quality is not None:
-        raise UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute use {PACED_MODEL}")
+        raise no_shares(card)
     else:
         rungs = [
             steep_bicubic(card.scale),

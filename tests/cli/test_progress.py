@@ -31,4 +31,6 @@ def test_the_summary_has_percentiles_and_readable_deadlines() -> None:
     report = Report("in.mp4", "out.mp4", "net", (2, 2), (4, 4), 2, 1.0, 1.0, stages, (), spending)
     first, second = summarise(report).splitlines()
     assert first.endswith("; p50/p95/p99 in ms: decode 0.8/1.3/10, upscale 257/301/1333")
-    assert second.startswith("  deadline 20 s, missed 0 times; got bicubic 75%, net 25%; 12% reused; 100% of full compute")
+    assert second.startswith(
+        "  deadline 20 s, missed 0 times; got bicubic 75%, net 25%; 12% reused; 100% of full compute"
+    )

@@ -280,14 +280,15 @@ def test_a_share_of_the_compute_is_spent_on_the_gpu(here: FakeLibrary, tmp_path:
     report = rtsr.run(job)
     assert report.engine == f"{EXITS}, tile by tile (TensorRT-RTX 1.7.1, Fake 0)"
     assert report.spending is not None and 0.1 < float(str(report.spending["share_of_full_compute"])) <= 0.5
+    assert report.spending["exits"] == ["bicubic", "exit 1", "exit 2", "exit 3"]  # No other network beside it.
     here.driver.check_clean()
 
 
 def test_a_ladder_of_networks(here: FakeLibrary) -> None:
     frame = Frame(*(np.full(shape, 90, np.uint8) for shape in ((48, 64), (24, 32), (24, 32))), COLOUR)
-    with PacedUpscaler(3, Pace(10.0), model="quicksrnet-medium-photo", engine="rtx", size=(64, 48)) as upscaler:
+    with PacedUpscaler(2, Pace(10.0), model="quicksrnet-medium", engine="rtx", size=(64, 48)) as upscaler:
         for _ in range(20):  # It climbs slowly.
-            large, spent = upscaler.frame(frame, 192, 144)
+            large, spent = upscaler.frame(frame, 128, 96)
         assert spent.tiles[-1] == 1 and (large.y == 90).all()
         assert upscaler.describe().endswith("(TensorRT-RTX 1.7.1, Fake 0)")
     here.driver.check_clean()

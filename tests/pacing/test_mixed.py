@@ -1,8 +1,9 @@
 """Exits of several networks as those of one engine."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,9 @@ from rtsr.engine.choice import Means
 from rtsr.engine.fake import FakeEngine, FakeStagedEngine
 from rtsr.errors import EngineError
 from rtsr.frame import Colour, Frame
-from rtsr.pacing.mixed import MixedExits, Way, find_ways, open_ways
+from rtsr.pacing.mixed import MixedExits, Way, exits_of, find_ways, open_ways
 from rtsr.pacing.paced import Pace, PacedUpscaler
-from rtsr.resources import Network, find_network, networks
+from rtsr.resources import Network, networks
 from rtsr.upscaler import Upscaler
 from tests.media import make_video
 
@@ -45,12 +46,12 @@ def told(ways: list[Way]) -> list[tuple[str, int, float, float]]:
 def test_a_better_network_of_the_same_cost_takes_an_exits_place() -> None:
     network = staged()
     own = [("staged", 1, 100.0, 1.0), ("staged", 2, 200.0, 2.0), ("staged", 3, 300.0, 3.0)]
-    assert told(find_ways(network, ())) == own
-    assert told(find_ways(network, [plain("p", 300, 33.1)])) == [*own[:2], ("p", 0, 300.0, 3.1)]
-    assert told(find_ways(network, [plain("p", 300, 32.9)])) == own
-    assert told(find_ways(network, [plain("p", 150, 32.5)])) == [own[0], ("p", 0, 150.0, 2.5), own[2]]
-    assert told(find_ways(network, [plain("p", 250, 32.5)])) == [*own[:2], ("p", 0, 250.0, 2.5), own[2]]
-    assert told(find_ways(network, [plain("p", 90, 34.0)])) == [("p", 0, 90.0, 4.0)]
+    assert told(find_ways(network, known=())) == own
+    assert told(find_ways(network, known=[plain("p", 300, 33.1)])) == [*own[:2], ("p", 0, 300.0, 3.1)]
+    assert told(find_ways(network, known=[plain("p", 300, 32.9)])) == own
+    assert told(find_ways(network, known=[plain("p", 150, 32.5)])) == [own[0], ("p", 0, 150.0, 2.5), own[2]]
+    assert told(find_ways(network, known=[plain("p", 250, 32.5)])) == [*own[:2], ("p", 0, 250.0, 2.5), own[2]]
+    assert told(find_ways(network, known=[plain("p", 90, 34.0)])) == [("p", 0, 90.0, 4.0)]
 
 
 @pytest.mark.parametrize(
@@ -64,39 +65,44 @@ def test_a_better_network_of_the_same_cost_takes_an_exits_place() -> None:
     ],
 )
 def test_networks_of_another_kind_are_left_out(other: dict) -> None:
-    assert find_ways(staged(), [plain("p", 300, 99, **other)]) == find_ways(staged(), ())
+    assert find_ways(staged(), 300, [plain("p", 300, 99, **other)]) == find_ways(staged(), known=())
 
 
-def test_a_network_with_one_exit_is_the_most_that_tiles_get() -> None:
-    small = plain("small", 150, 31.5)
-    assert told(find_ways(small, [staged()])) == [("staged", 1, 100.0, 1.0), ("small", 0, 150.0, 1.5)]
-    assert find_ways(small, [plain("other", 100, 31)]) == [], "nobody knows what exits gain"
-    assert find_ways(small, [staged((0.0, 0.0))]) == []
+def test_a_time_may_be_spent_on_larger_networks_a_share_not() -> None:
+    larger = [plain("p", 900, 34), staged((3.5, 4.5))]
+    larger[1] = Network(replace(larger[1].card, name="more", macs_per_pixel=1800.0), Path("more.toml"))
+    network = staged()
+    assert told(find_ways(network, 300, larger)) == [("more", 1, 100.0, 3.5), ("more", 2, 200.0, 4.5)]
+    assert told(find_ways(network, 300, larger[:1])) == told(find_ways(network, known=()))
+    assert told(find_ways(network, known=larger[:1]))[-1] == ("p", 0, 900.0, 4.0)
 
 
 def test_exits_that_were_not_measured_stay_as_they_are() -> None:
     network = staged((0.0, 0.0))
-    assert [way.k for way in find_ways(network, [plain("p", 100, 99)])] == [1, 2]
+    assert [way.k for way in find_ways(network, known=[plain("p", 100, 99)])] == [1, 2]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_networks_know_their_kin(name: str) -> None:
     network = networks()[name]
-    ways = find_ways(network)
+    ways, within = find_ways(network), find_ways(network, network.card.macs_per_pixel)
     assert all(cheap.macs < dear.macs and cheap.gain < dear.gain for cheap, dear in pairwise(ways))
-    assert ways[-1].macs <= network.card.macs_per_pixel and ways[-1].gain >= network.card.exits[-1].gain
+    assert within == [way for way in ways if way.macs <= network.card.macs_per_pixel]
+    assert within[-1].gain >= network.card.exits[-1].gain
     assert any(way.network.card.arch == "quicksrnet-small" for way in ways)
     elsewhere = replace(network, card_path=Path("elsewhere") / network.card_path.name)
-    assert {way.network.card.name for way in find_ways(elsewhere)} == {name}
-    small = find_network(f"quicksrnet-small-{network.card.flavour}", network.card.scale)
-    assert find_ways(small) == [way for way in ways if way.macs <= small.card.macs_per_pixel]
+    assert find_ways(elsewhere) == exits_of(elsewhere)
+
+
+def test_there_are_shipped_networks_with_exits() -> None:
+    assert len(SHIPPED) >= 4
 
 
 def test_each_exit_is_its_network() -> None:
     network = networks()["enaf-quicksrnet-medium-x1.5-photo"]
     ways, means = find_ways(network), Means("onnx", threads=1)
     tiles = np.random.default_rng(0).random((2, 3, 20, 30), np.float32)
-    with open_ways(ways, network, means) as engine:
+    with open_ways(network, inf, means) as engine:
         found = [engine.exit(k, tiles) for k in range(1, len(ways) + 1)]
         np.testing.assert_array_equal(engine.infer(tiles), found[-1])
         for k in (0, len(ways) + 1):
@@ -112,7 +118,7 @@ def test_each_exit_is_its_network() -> None:
 
 def test_the_card_is_of_the_exits_that_run() -> None:
     network = staged()
-    ways = find_ways(network, [plain("p", 150, 32.5, radius=9)])
+    ways = find_ways(network, known=[plain("p", 150, 32.5, radius=9)])
     opened = {"staged": FakeStagedEngine(X2), "p": FakeEngine(X2)}
     engine = MixedExits(network.card, ways, opened)
     assert [(exit.stage_macs, exit.head_macs, exit.radius, exit.gain) for exit in engine.card.exits] == [
@@ -122,18 +128,42 @@ def test_the_card_is_of_the_exits_that_run() -> None:
     assert engine.exits == ("enaf-net-any exit 1", "net-plain", "enaf-net-any exit 3")
 
 
-def test_every_engine_is_closed() -> None:
-    closed = []
+@dataclass(frozen=True)
+class Counting(Means):
+    """Opens stand-ins for networks, but not `broken`; `log` has what was opened and closed."""
 
-    class Closing(FakeStagedEngine):
-        def __exit__(self, *exc: object) -> None:
-            closed.append(self)
+    broken: str = ""
+    log: list[str] = field(default_factory=list)
 
-    network = staged()
-    opened = {name: Closing(X2) for name in ("staged", "p")}
-    with MixedExits(network.card, find_ways(network, [plain("p", 300, 34)]), opened):
-        assert not closed
-    assert closed == list(opened.values())
+    def open(self, network: Network, tell: object = None, size: object = None):  # type: ignore[override]
+        name, log = network.card.name, self.log
+        if name == self.broken:
+            raise EngineError(f"{name} is broken")
+
+        class Closing(FakeStagedEngine):
+            def __exit__(self, *exc: object) -> None:
+                log.append(f"close {name}")
+
+        log.append(f"open {name}")
+        return Closing(X2)
+
+
+def test_every_network_is_opened_once_and_closed() -> None:
+    means = Counting()
+    with open_ways(networks()["enaf-quicksrnet-medium-x2-photo"], inf, means) as engine:
+        opened = list(means.log)
+        assert len(engine.card.exits) > len(opened) > 1 and len(set(opened)) == len(opened)
+    assert sorted(means.log[len(opened) :]) == sorted(line.replace("open", "close") for line in opened)
+
+
+def test_what_was_opened_is_closed_where_another_network_cannot_be() -> None:
+    means = Counting(broken="quicksrnet-medium-x2-photo")
+    with pytest.raises(EngineError, match="is broken"):
+        open_ways(networks()["enaf-quicksrnet-medium-x2-photo"], inf, means)
+    assert {line for line in means.log if line.startswith("close")} == {
+        line.replace("open", "close") for line in means.log if line.startswith("open")
+    }
+    assert means.log
 
 
 def test_all_of_the_compute_is_the_best_network_on_whole_frames() -> None:
@@ -151,9 +181,9 @@ def test_all_of_the_compute_is_the_best_network_on_whole_frames() -> None:
 
 def test_a_report_names_the_exits(tmp_path: Path) -> None:
     clip = make_video(tmp_path / "in.mp4", frames=2, size=(160, 96))
-    report = rtsr.upscale(clip, tmp_path / "out.mp4", scale=2, model="quicksrnet-small", quality=0.5, threads=1)
+    report = rtsr.upscale(clip, tmp_path / "out.mp4", scale=2, model="enaf-quicksrnet-medium", quality=0.5, threads=1)
     assert report.spending is not None
     names, tiles = report.spending["exits"], report.spending["tiles_per_exit"]
     assert isinstance(names, list) and isinstance(tiles, list)
-    assert (names[0], names[-1]) == ("bicubic", "quicksrnet-small") and len(names) == len(tiles)
-    assert report.engine.startswith("quicksrnet-small-x2-capture, tile by tile")
+    assert names[0] == "bicubic" and "quicksrnet-small" in names and len(names) == len(tiles)
+    assert report.engine.startswith("enaf-quicksrnet-medium-x2-capture, tile by tile")

@@ -33,8 +33,9 @@ def test_all_of_the_compute_is_the_best_network(form: int) -> None:
     clip = as_format(detailed(), form)
     paced, plain = (rtsr_vs.Upscale(clip, 2, **wish) for wish in ({"quality": 1, "model": EXITS}, {"model": WHOLE}))
     with paced.get_frame(1) as frame:
-        shares = frame.props["rtsr_exit_share"]
-        assert len(shares) == 5 and sum(shares) == pytest.approx(1)
+        shares, names = frame.props["rtsr_exit_share"], frame.props["rtsr_exits"]
+        assert len(shares) == len(names) == 5 and sum(shares) == pytest.approx(1)
+        assert (names[0], names[-1]) == ("bicubic", "quicksrnet-medium")
         found = planes(frame)
     assert shares[4] > 0.2
     step = 1 if paced.format.sample_type == vs.FLOAT else 1 << paced.format.bits_per_sample
