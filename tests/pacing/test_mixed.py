@@ -1,7 +1,9 @@
 """Exits of several networks as those of one engine."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from math import inf
 from pathlib import Path
@@ -46,12 +48,12 @@ def told(ways: list[Way]) -> list[tuple[str, int, float, float]]:
 def test_a_better_network_of_the_same_cost_takes_an_exits_place() -> None:
     network = staged()
     own = [("staged", 1, 100.0, 1.0), ("staged", 2, 200.0, 2.0), ("staged", 3, 300.0, 3.0)]
-    assert told(find_ways(network, known=())) == own
-    assert told(find_ways(network, known=[plain("p", 300, 33.1)])) == [*own[:2], ("p", 0, 300.0, 3.1)]
-    assert told(find_ways(network, known=[plain("p", 300, 32.9)])) == own
-    assert told(find_ways(network, known=[plain("p", 150, 32.5)])) == [own[0], ("p", 0, 150.0, 2.5), own[2]]
-    assert told(find_ways(network, known=[plain("p", 250, 32.5)])) == [*own[:2], ("p", 0, 250.0, 2.5), own[2]]
-    assert told(find_ways(network, known=[plain("p", 90, 34.0)])) == [("p", 0, 90.0, 4.0)]
+    assert told(find_ways(network, 300, ())) == own
+    assert told(find_ways(network, 300, [plain("p", 300, 33.1)])) == [*own[:2], ("p", 0, 300.0, 3.1)]
+    assert told(find_ways(network, 300, [plain("p", 300, 32.9)])) == own
+    assert told(find_ways(network, 300, [plain("p", 150, 32.5)])) == [own[0], ("p", 0, 150.0, 2.5), own[2]]
+    assert told(find_ways(network, 300, [plain("p", 250, 32.5)])) == [*own[:2], ("p", 0, 250.0, 2.5), own[2]]
+    assert told(find_ways(network, 170, [plain("p", 90, 34.0)])) == [("p", 0, 90.0, 4.0)]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ def test_a_better_network_of_the_same_cost_takes_an_exits_place() -> None:
     ],
 )
 def test_networks_of_another_kind_are_left_out(other: dict) -> None:
-    assert find_ways(staged(), 300, [plain("p", 300, 99, **other)]) == find_ways(staged(), known=())
+    assert find_ways(staged(), 300, [plain("p", 300, 99, **other)]) == find_ways(staged(), 300, ())
 
 
 def test_a_time_may_be_spent_on_larger_networks_a_share_not() -> None:
@@ -73,8 +75,44 @@ def test_a_time_may_be_spent_on_larger_networks_a_share_not() -> None:
     larger[1] = Network(replace(larger[1].card, name="more", macs_per_pixel=1800.0), Path("more.toml"))
     network = staged()
     assert told(find_ways(network, 300, larger)) == [("more", 1, 100.0, 3.5), ("more", 2, 200.0, 4.5)]
-    assert told(find_ways(network, 300, larger[:1])) == told(find_ways(network, known=()))
-    assert told(find_ways(network, known=larger[:1]))[-1] == ("p", 0, 900.0, 4.0)
+    assert told(find_ways(network, 300, larger[:1])) == told(exits_of(network))
+    assert ("p", 0, 900.0, 4.0) in told(find_ways(network, known=larger[:1]))
+
+
+def test_what_is_best_is_turned_where_its_time_is_there() -> None:
+    network = staged()
+    for most, turns in ((599, []), (600, [2]), (1200, [2, 4]), (inf, [2, 4, 8])):
+        ways = find_ways(network, most, ())
+        assert ways[:3] == exits_of(network) and [way.turns for way in ways[3:]] == turns
+        assert all((way.k, way.macs) == (3, 300 * way.turns) for way in ways[3:])
+        assert all(less.gain < more.gain for less, more in pairwise(ways))
+    aligned = replace(network, card=replace(network.card, alignment=4))
+    assert find_ways(aligned, inf, ()) == exits_of(aligned)
+
+
+@pytest.mark.parametrize("turns", [2, 4, 8])
+def test_turned_copies_are_turned_back(turns: int) -> None:
+    random = np.random.default_rng(0)
+    tiles = random.random((2, 3, 8, 12), np.float32)
+    network, seen = staged((1.0,)), []
+
+    class Brighter(FakeStagedEngine):
+        """Repeats pixels, and adds to what is at the upper left, which every copy has at another corner, or turned."""
+
+        def exit(self, k: int, tiles: np.ndarray) -> np.ndarray:
+            seen.append(tiles)
+            made = self.infer(tiles)
+            made[:, :, 0, 2] += 1
+            return made
+
+    ways = [replace(exits_of(network)[0], turns=turns)]
+    made = MixedExits(network.card, ways, {"staged": Brighter(X2)}).exit(1, tiles)
+    added = made - FakeEngine(X2).infer(tiles)
+    corners = {(0, 2), (2, 0), (0, 21), (2, 23), (13, 0), (15, 2), (13, 23), (15, 21)}
+    found = {(y, x): value for y, x in corners if (value := added[0, 0, y, x].round(5))}
+    assert len(seen) == turns == len(found) and set(found.values()) == {np.float32(1 / turns)}
+    np.testing.assert_allclose(added.sum(axis=(2, 3)), 1, rtol=1e-4)
+    assert made.shape == (2, 3, 16, 24) and made.flags.c_contiguous
 
 
 def test_exits_that_were_not_measured_stay_as_they_are() -> None:
@@ -91,7 +129,7 @@ def test_shipped_networks_know_their_kin(name: str) -> None:
     assert within[-1].gain >= network.card.exits[-1].gain
     assert any(way.network.card.arch == "quicksrnet-small" for way in ways)
     elsewhere = replace(network, card_path=Path("elsewhere") / network.card_path.name)
-    assert find_ways(elsewhere) == exits_of(elsewhere)
+    assert find_ways(elsewhere, network.card.macs_per_pixel) == exits_of(elsewhere)
 
 
 def test_there_are_shipped_networks_with_exits() -> None:
@@ -113,12 +151,24 @@ def test_each_exit_is_its_network() -> None:
     assert len({way.network.card.name for way in ways}) > 1
     for way, result in zip(ways, found, strict=True):
         one = means.open(way.network)
-        np.testing.assert_array_equal(result, one.exit(way.k, tiles) if way.k else one.infer(tiles))  # type: ignore[union-attr]
+        run = partial(one.exit, way.k) if way.k else one.infer  # type: ignore[union-attr]
+        np.testing.assert_allclose(result, turned(run, tiles, way.turns), atol=1e-6)
+    assert [way.turns for way in ways[-3:]] == [2, 4, 8]
+
+
+def turned(run: Callable[[np.ndarray], np.ndarray], tiles: np.ndarray, turns: int) -> np.ndarray:
+    """The mean over quarter turns, or half ones for 2, and for 8 over the mirror images' as well."""
+    if turns == 8:
+        mirrored = turned(lambda image: run(image[..., ::-1].copy())[..., ::-1], tiles, 4)
+        return (turned(run, tiles, 4) + mirrored) / 2
+    quarters = {1: [0], 2: [0, 2], 4: [0, 1, 2, 3]}[turns]
+    made = [np.rot90(run(np.rot90(tiles, n, (2, 3)).copy()), -n, (2, 3)) for n in quarters]
+    return np.mean(made, axis=0)
 
 
 def test_the_card_is_of_the_exits_that_run() -> None:
     network = staged()
-    ways = find_ways(network, known=[plain("p", 150, 32.5, radius=9)])
+    ways = find_ways(network, 300, [plain("p", 150, 32.5, radius=9)])
     opened = {"staged": FakeStagedEngine(X2), "p": FakeEngine(X2)}
     engine = MixedExits(network.card, ways, opened)
     assert [(exit.stage_macs, exit.head_macs, exit.radius, exit.gain) for exit in engine.card.exits] == [
