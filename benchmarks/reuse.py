@@ -18,10 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import machine
-from rtsr.engine.stages import StagedEngine
+from rtsr.engine.base import ExitsEngine
+from rtsr.engine.choice import Means
 from rtsr.frame import Frame
 from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.deadline import CostModel
+from rtsr.pacing.mixed import open_ways
 from rtsr.resources import find_network
 from rtsr.scale import parse_scale
 from rtsr.source.pyav import PyAVSource
@@ -36,7 +38,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     network = find_network(options.model, parse_scale(options.scale))
-    engine = StagedEngine(network.card, network.path)
+    engine = open_ways(network, network.card.macs_per_pixel, Means("onnx", "cpu"))
     clips = {clip.name: _frames(clip, options.frames) for clip in options.clips}
     clips["menu"] = _menu(next(iter(clips.values()))[0], options.frames)
     result = {"machine": machine(), "model": network.card.name} | {
@@ -47,7 +49,7 @@ def main() -> None:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def _compare(engine: StagedEngine, frames: Iterable[Frame]) -> dict[str, object]:
+def _compare(engine: ExitsEngine, frames: Iterable[Frame]) -> dict[str, object]:
     reusing, plain = (Refiner(engine, time.perf_counter_ns, CostModel({}), reuse) for reuse in (True, False))
     took: dict[Refiner, list[int]] = {reusing: [], plain: []}
     macs, reused, equal = {reusing: 0.0, plain: 0.0}, [], True

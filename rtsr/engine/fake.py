@@ -58,6 +58,7 @@ class FakeStagedEngine(FakeEngine):
         self.card = replace(
             self.card,
             name="fake-staged",
+            macs_per_pixel=100.0 * exits + 20,
             exits=tuple(Exit(stage_macs=100, head_macs=20, radius=0) for _ in range(exits)),
             estimator=Estimation(patch=32, macs=10, sign=sign),
             summary="Nearest neighbour with several exits, for tests",

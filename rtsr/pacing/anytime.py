@@ -34,7 +34,7 @@ class Spent:
     macs: float = 0.0
     """Multiply-adds of the exits that ran, halos included."""
     full_macs: float = 0.0
-    """Multiply-adds of the whole frame at the last exit."""
+    """Multiply-adds of the whole frame by the network that was named; exits of others may take more."""
     short: int = 0
     """Tiles that there was no time to take as far as planned."""
     expected_psnr: float = float("nan")
@@ -113,7 +113,7 @@ class Refiner:
         return self._finish(state, kept)
 
     def share(self, frame: Sized, quality: float) -> tuple[Upscaled, Spent]:
-        """The upscaled planes of `frame` for the share `quality`, 0 to 1, of the compute of its last exit."""
+        """The upscaled planes of `frame` for the share `quality`, 0 to 1, of the network's full compute."""
         state = self._begin(frame)
         budget = quality * state.spent.full_macs * (1 + 1e-9)
         wanted = self._planner.plan(state.errors, state.grid, self._planner.compute, budget)
@@ -126,7 +126,7 @@ class Refiner:
         grid, exits = self._grid(frame), len(self._planner.macs)
         tiles = np.zeros(exits, np.intp)
         tiles[0] = grid.rows * grid.columns
-        return Spent(tiles, full_macs=self._planner.compute(exits - 1, grid.width * grid.height))
+        return Spent(tiles, full_macs=self.card.macs_per_pixel * grid.width * grid.height)
 
     def forget(self) -> None:
         """Take nothing over from the last frame."""

@@ -125,7 +125,7 @@ def open_ways(
 class MixedExits:
     """An `ExitsEngine` whose exits are `ways`, cheapest first; `opened` are the engines of their networks, by name.
 
-    Its card is `card` with these exits, no scores and no estimator.
+    Its card is `card`, of the network that was named, with these exits, no scores and no estimator.
     """
 
     def __init__(self, card: Card, ways: Sequence[Way], opened: Mapping[str, Engine]) -> None:
@@ -140,7 +140,6 @@ class MixedExits:
             size_multiple=lcm(*(each.size_multiple for each in cards)),
             alignment=lcm(*(each.alignment for each in cards)),
             radius=max(way.radius for way in ways),
-            macs_per_pixel=ways[-1].macs,
             quality={},
             exits=exits,
             estimator=None,

@@ -17,6 +17,7 @@ from rtsr.engine.choice import Means
 from rtsr.engine.fake import FakeEngine, FakeStagedEngine
 from rtsr.errors import EngineError
 from rtsr.frame import Colour, Frame
+from rtsr.pacing.budget import exit_costs
 from rtsr.pacing.mixed import MixedExits, Way, exits_of, find_ways, open_ways
 from rtsr.pacing.paced import Pace, PacedUpscaler
 from rtsr.resources import Network, networks
@@ -227,6 +228,12 @@ def test_all_of_the_compute_is_the_best_network_on_whole_frames() -> None:
         whole = upscaler.frame(frame, 320, 180)
     for one, other in zip((made.y, made.u, made.v), (whole.y, whole.u, whole.v), strict=True):
         assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_full_compute_is_that_of_the_network_that_was_named() -> None:
+    network = networks()["enaf-quicksrnet-medium-x2-photo"]
+    with open_ways(network, inf, Counting()) as engine:
+        assert engine.card.macs_per_pixel == network.card.macs_per_pixel < exit_costs(engine.card)[-1]
 
 
 def test_a_report_names_the_exits(tmp_path: Path) -> None:
