@@ -32,7 +32,6 @@ bicubic: 0.017, 0.023 and 0.026 for photographs (Medium, every fourth picture of
 (unseen pairs). "Geometric self-ensemble" in Lim et al., "Enhanced Deep Residual Networks for Single Image
 Super-Resolution", section 3.4."""
 
-
 Copy = tuple[bool, int, int]
 """Whether rows and columns change places, and then the steps along both: -1 is backwards."""
 COPIES: dict[int, list[Copy]] = {
@@ -195,9 +194,10 @@ def _plain(network: Network, last: Way) -> list[Way]:
     return [Way(network, 0, card.macs_per_pixel, last.gain + better)]
 
 
-def _kin(card: Card) -> tuple[Fraction, str, str]:
-    """Scale, flavour and family: `quicksrnet` of `enaf-quicksrnet-medium` and of `quicksrnet-small`."""
-    return card.scale, card.flavour, card.arch.removeprefix("enaf-").partition("-")[0]
+def _kin(card: Card) -> tuple[Fraction, str, str, int]:
+    """Scale, flavour, family (`quicksrnet` of `enaf-quicksrnet-medium` and of `quicksrnet-small`), and where tiles may
+    start: a network that sees whole frames has no such rule, and would show joints beside one that has."""
+    return card.scale, card.flavour, card.arch.removeprefix("enaf-").partition("-")[0], card.alignment
 
 
 def _turned(way: Way, most: float) -> list[Way]:

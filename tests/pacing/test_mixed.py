@@ -64,6 +64,7 @@ def test_a_better_network_of_the_same_cost_takes_an_exits_place() -> None:
         {"scale": Fraction(3)},
         {"flavour": "capture"},
         {"arch": "another-plain"},
+        {"alignment": 4},
         {"quality": {"Set14": Quality(99, 1, 14)}},
     ],
 )
