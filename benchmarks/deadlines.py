@@ -71,7 +71,7 @@ def _measure(pairs, scale, flavour: str, deadlines: list[float], size: tuple[int
     ways: dict[str, Callable[[Frame], Frame]] = {}
     size = (size[0], size[1] // 2 * 2)  # 405 lines have no 4:2:0.
     for deadline in deadlines:
-        paced = PacedUpscaler(scale, Pace(deadline=deadline / 1000), model=f"{DEFAULT_MODEL}-{flavour}")
+        paced = PacedUpscaler(scale, Pace(deadline=deadline / 1000), model=f"{DEFAULT_MODEL}-{flavour}", turned=True)
         ways[f"exits {deadline:g}"] = lambda frame, paced=paced: paced.frame(frame, *size)[0]
     singles = _singles(scale, flavour, size, max(deadlines), pairs[0][0])
     ways |= singles

@@ -187,7 +187,8 @@ def _open_upscaler(
         return Upscaler(scale, **wish, **told)
     # With live input, every frame gets a time of its own.
     pace = job.pace or Pace(deadline=USUAL_DEADLINE)
-    return PacedUpscaler(scale, pace, **wish, **told)
+    # What is live has better uses of time: to be early.
+    return PacedUpscaler(scale, pace, **wish, **told, turned=job.live is None)
 
 
 def _plan_delivery(

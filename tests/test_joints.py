@@ -59,6 +59,21 @@ def test_regions_equal_the_whole_frame(engine: ExitsEngine, size: tuple[int, int
         assert np.abs(got[:rows, :columns].astype(int) - want).max() <= 1
 
 
+@pytest.mark.parametrize("scale", [Fraction(3, 2), Fraction(2)], ids=["x1.5", "x2"])
+def test_regions_of_turned_copies_equal_the_whole_frame(scale: Fraction) -> None:
+    frame = picture(191, 131)
+    engine = open_ways(find_network(MODEL, scale), float("inf"), Means("onnx", threads=1), turned=True)
+    rates = {f"exit {k}": Rate(0, k) for k in range(1, len(engine.card.exits) + 1)}
+    made = []
+    for times in (2.6, 9.0):  # In pieces of a third of the time, or at once.
+        refiner = Refiner(engine, lambda: 0, CostModel(rates, deviation=0))
+        planes, spent = refiner.within(frame, times * len(rates) * 192 * 132)
+        assert spent.tiles[-1] == spent.tiles.sum()
+        made.append(planes)
+    for one, other in zip(*made, strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 1
+
+
 def test_reuse_is_exact_with_a_real_network(engine: ExitsEngine) -> None:
     options = (engine, lambda: 0, CostModel({}))
     reusing, plain = Refiner(*options), Refiner(*options, reuse=False)

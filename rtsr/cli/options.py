@@ -54,7 +54,9 @@ Decode = Annotated[
     str | None,
     typer.Option(help="cpu, or gpu: NVIDIA's, where frames stay for the network, and for h264_nvenc. Default: cpu."),
 ]
-Fps = Annotated[float | None, typer.Option(help="Spend no more on a frame than its time at this rate, e.g. 60.")]
+Fps = Annotated[
+    float | None, typer.Option(help="Make the best of a frame's time at this rate, and spend no more, e.g. 60.")
+]
 Deadline = Annotated[
     str | None, typer.Option(help="Instead of --fps: time for a frame, decoded to upscaled, e.g. 16.7ms or 0.05s.")
 ]

@@ -32,16 +32,16 @@ def allocate(
 ) -> Allocation:
     """Exits that gain the most within `budget`: the greedy walk over the tiles' convex hulls.
 
-    `gains` and `costs` are (N, K): of exit k over exit 0, so that column 0 is 0; costs grow along k. A tile's exit
-    that gains nothing is never chosen, however large the budget. Tiles that have `reached` an exit already (N,)
-    start there: going on from it costs the full price of the new exit.
+    `gains` and `costs` are (N, K): of exit k over exit 0, so that column 0 is 0; costs grow along k. An exit that gains
+    nothing is never chosen, however large the budget, and neither is one that costs more than all of it. Tiles that
+    have `reached` an exit already (N,) start there: going on from it costs the full price of the new exit.
     """
     if reached is not None:
         start = np.arange(len(gains)), reached
         gains, costs = gains - gains[start][:, None], costs.copy()
         before = np.arange(gains.shape[1]) <= reached[:, None]
         gains[before], costs[before] = 0.0, 0.0
-    tiles, ends, slopes, rise, run = _edges(gains, costs)
+    tiles, ends, slopes, rise, run = _edges(np.where(costs > budget, 0.0, gains), costs)
     order = np.argsort(-slopes, kind="stable")
     within = np.cumsum(run[order]) <= budget
     # Edges behind the first that is too dear may still fit, but not one whose own predecessor was left out:

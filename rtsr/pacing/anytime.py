@@ -100,7 +100,7 @@ class Refiner:
             wanted = self._plan(state, due_ns, reached, most)
         kept = self._take_over(state, wanted)
         self._refine(state, wanted, due_ns, most)
-        while due_ns - self.clock() > self._planning.ns + self.least_ns():
+        while due_ns - self.clock() > self._ready_ns(state) + self.least_ns():
             # Less was needed than expected, or halos left room for something small.
             if not self._refine(state, self._plan(state, due_ns, state.exits, most), due_ns, most):
                 break

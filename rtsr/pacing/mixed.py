@@ -69,14 +69,16 @@ class Way:
         return card.exits[self.k - 1].radius if self.k else card.radius
 
 
-def find_ways(network: Network, most: float = inf, known: Iterable[Network] | None = None) -> list[Way]:
+def find_ways(
+    network: Network, most: float = inf, turned: bool = True, known: Iterable[Network] | None = None
+) -> list[Way]:
     """What tiles may get where `network` was named, which has several exits: each reaches more than all that cost less.
 
-    Those are its exits, networks of its family, scale and flavour among `known` with all of theirs, and the best of
-    them turned, where they cost at most `most` multiply-adds per input pixel. By default the shipped ones are known, if
-    `network` is one of them. Which reaches more was measured: exits have gains, networks with one exit are compared
-    with the last of `network` on the data sets that both have. Where gains were not measured, there are its own exits
-    alone.
+    Those are its exits, networks of its family, scale and flavour among `known` with all of theirs, and, if `turned`,
+    the best of them turned, where they cost at most `most` multiply-adds per input pixel. By default the shipped ones
+    are known, if `network` is one of them. Which reaches more was measured: exits have gains, networks with one exit
+    are compared with the last of `network` on the data sets that both have. Where gains were not measured, there are
+    its own exits alone.
     """
     own = exits_of(network)
     if not own[-1].gain:
@@ -88,9 +90,9 @@ def find_ways(network: Network, most: float = inf, known: Iterable[Network] | No
     found = [*own, *(way for other in kin for way in exits_of(other) or _plain(other, own[-1]))]
     ways: list[Way] = []
     for way in sorted(found, key=lambda way: (way.macs, -way.gain)):
-        if way.macs <= most and (not ways or way.gain > ways[-1].gain):
+        if way.macs <= most * (1 + 1e-9) and (not ways or way.gain > ways[-1].gain):
             ways.append(way)
-    return [*ways, *_turned(ways[-1], most)]
+    return [*ways, *_turned(ways[-1], most)] if turned else ways
 
 
 def exits_of(network: Network) -> list[Way]:
@@ -101,13 +103,18 @@ def exits_of(network: Network) -> list[Way]:
 
 
 def open_ways(
-    network: Network, most: float, means: Means, tell: Tell | None = None, size: Size | None = None
+    network: Network,
+    most: float,
+    means: Means,
+    tell: Tell | None = None,
+    size: Size | None = None,
+    turned: bool = False,
 ) -> ExitsEngine:
-    """The engine, by `means`, with all that tiles may get where `network` was named; the rest is as for `Means.open`.
+    """The engine, by `means`, with all that tiles may get where `network` was named; see `find_ways` and `Means.open`.
 
-    On the GPU that is `network` alone: its exits share the GPU's memory, and other networks would take more.
+    With an NVIDIA engine that is `network` alone: its exits share the GPU's memory, and other networks would take more.
     """
-    ways = find_ways(network, most)
+    ways = find_ways(network, most, turned)
     with ExitStack() as stack:
         own = stack.enter_context(means.open(network, tell, size))
         if ways == exits_of(network) or isinstance(own, PlaneEngine):

@@ -36,7 +36,7 @@ class Pace:
     deadline: float | None = None
     """Seconds from decoded to upscaled."""
     quality: float | None = None
-    """Share of the multiply-adds that all tiles at the last exit would take, 0 to 1."""
+    """Share of the multiply-adds that whole frames by the named network would take, 0 to 1."""
 
     def __post_init__(self) -> None:
         if (self.deadline is None) == (self.quality is None):
@@ -84,8 +84,9 @@ class PacedUpscaler:
     A network with several exits is refined tile by tile (`rtsr.pacing.anytime`), and with it all of its family, scale
     and flavour (`rtsr.pacing.mixed`); of others, the largest of its flavour that fits runs on whole frames, up to the
     one that was named (`rtsr.pacing.deadline.Ladder`). `model`, `engine`, `provider`, `precision`, `threads` and `tell`
-    are as for `rtsr.Upscaler`; `size` are the frames' width and height, where they are known; `clock` gives
-    nanoseconds. Raises UsageError where no network reaches the scale, or a quality is asked of a network with one exit.
+    are as for `rtsr.Upscaler`; `size` are the frames' width and height, where they are known; `turned` spends what is
+    left of a deadline on turned copies of tiles; `clock` gives nanoseconds. Raises UsageError where no network reaches
+    the scale, or a quality is asked of a network with one exit.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class PacedUpscaler:
         tell: Tell | None = None,
         size: tuple[int, int] | None = None,
         reuse: bool = True,
+        turned: bool = False,
         clock: Callable[[], float] = time.perf_counter_ns,
     ) -> None:
         self.scale, self.pace, self.clock = as_scale(scale), pace, clock
@@ -116,7 +118,8 @@ class PacedUpscaler:
             )
         self._method: _Tiles | _WholeFrames
         if network.card.exits:
-            self._method = _Tiles(pace, open_ways(network, pace.most(network.card), means, tell, size), reuse, clock)
+            opened = open_ways(network, pace.most(network.card), means, tell, size, turned)
+            self._method = _Tiles(pace, opened, reuse, clock)
         elif pace.quality is not None:
             raise no_shares(network.card)
         else:

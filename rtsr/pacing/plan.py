@@ -63,6 +63,7 @@ class Planner:
         areas = grid.areas().reshape(-1, 1)
         gains = (errors[..., :1] - errors).reshape(-1, last + 1) * areas
         prices = np.array([price(k, SIDE**2) / SIDE**2 for k in range(last + 1)]) * areas
+        prices[:, [self._too_long(k, grid, price, budget, most) for k in range(last + 1)]] = np.inf
         start = None if reached is None else reached.ravel()
         overhead, wanted = 1.0, np.zeros((grid.rows, grid.columns), np.intp)
         everything = np.full_like(wanted, last)
@@ -81,6 +82,11 @@ class Planner:
             halos = cost / allocation.cost if allocation.cost else 2.0
             overhead *= min(max(halos, 1.03), 2.0)
         return wanted
+
+    def _too_long(self, k: int, grid: Grid, price: Price, budget: float, most: float) -> bool:
+        """Whether a tile of exit `k` would be longer than pieces are to be, in a frame that needs pieces."""
+        height, width = (min(SIDE + 2 * self.halos[k], side) for side in (grid.height, grid.width))
+        return k > 1 and price(k, height * width) > most and price(k, grid.height * grid.width) > budget
 
     def pieces(
         self, grid: Grid, wanted: NDArray[np.intp], price: Price, most: float = float("inf")

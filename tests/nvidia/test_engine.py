@@ -30,6 +30,7 @@ CARD = Card(name="small", arch="fake", scale=Fraction(2), flavour="capture", rad
 STAGED = replace(
     CARD,
     name="staged",
+    macs_per_pixel=220,
     exits=tuple(Exit(stage_macs=100, head_macs=20, radius=0) for _ in range(2)),
     estimator=Estimation(patch=32, macs=10, sign=1),
     radius=0,

@@ -76,3 +76,10 @@ def test_what_was_reached_is_kept_and_paid_for_once() -> None:
     assert (some.exits >= reached).all() and deeper.any()
     assert costs[deeper, some.exits[deeper]].sum() == pytest.approx(some.cost) and some.cost <= 40
     assert (gains[deeper, some.exits[deeper]] > gains[deeper, reached[deeper]]).all()
+
+
+def test_what_is_too_dear_by_itself_keeps_nothing_else() -> None:
+    gains, costs = np.array([[0, 1, 90.0], [0, 1, 2]]), np.array([[0, 1, 30.0], [0, 1, 2]])
+    assert allocate(gains, costs, 10).exits.tolist() == [1, 2]
+    reached = np.array([1, 1])
+    assert allocate(gains, costs, 10, reached).exits.tolist() == [1, 2]

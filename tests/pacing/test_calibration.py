@@ -37,10 +37,24 @@ def test_every_exit_gets_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_takes_long_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Slow(LONG_NS / SIDES[1] ** 2 / 5, monkeypatch)  # The third exit, over the larger picture, at first.
-    calibrate_exits(engine)
-    assert engine.runs.count((3, SIDES[1])) == 1
+    engine = Slow(LONG_NS / SIDES[1] ** 2 / 2.5, monkeypatch)  # The third exit, over the larger picture.
+    costs = calibrate_exits(engine)
+    assert engine.runs.count((3, SIDES[1])) == 2  # And once for nothing.
     assert engine.runs.count((2, SIDES[1])) == engine.runs.count((3, SIDES[0])) == ROUNDS + 1
+    assert costs.expected_ns("exit 3", SIDES[1] ** 2) == pytest.approx(1e6 + 3 / 2.5 * LONG_NS)
+
+
+@pytest.mark.parametrize("turn", range(ROUNDS + 1))
+def test_a_stall_is_no_cost(turn: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is opening an engine, which may happen in the first run."""
+    engine, run = Slow(200.0, monkeypatch), Slow.exit
+
+    def stalls(self: Slow, k: int, tiles: np.ndarray) -> np.ndarray:
+        self.now += 800e6 * (self.runs.count((k, tiles.shape[-1])) == turn and k == 1)
+        return run(self, k, tiles)
+
+    monkeypatch.setattr(Slow, "exit", stalls)
+    assert calibrate_exits(engine).expected_ns("exit 1", 100_000) == pytest.approx(21e6)
 
 
 def test_whole_networks_are_rungs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,9 @@ from rtsr.engine.choice import Means
 from rtsr.engine.fake import FakeEngine, FakeStagedEngine
 from rtsr.errors import EngineError
 from rtsr.frame import Colour, Frame
+from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.budget import exit_costs
+from rtsr.pacing.deadline import CostModel, Rate
 from rtsr.pacing.mixed import MixedExits, Way, exits_of, find_ways, open_ways
 from rtsr.pacing.paced import Pace, PacedUpscaler
 from rtsr.resources import Network, networks
@@ -49,12 +51,12 @@ def told(ways: list[Way]) -> list[tuple[str, int, float, float]]:
 def test_a_better_network_of_the_same_cost_takes_an_exits_place() -> None:
     network = staged()
     own = [("staged", 1, 100.0, 1.0), ("staged", 2, 200.0, 2.0), ("staged", 3, 300.0, 3.0)]
-    assert told(find_ways(network, 300, ())) == own
-    assert told(find_ways(network, 300, [plain("p", 300, 33.1)])) == [*own[:2], ("p", 0, 300.0, 3.1)]
-    assert told(find_ways(network, 300, [plain("p", 300, 32.9)])) == own
-    assert told(find_ways(network, 300, [plain("p", 150, 32.5)])) == [own[0], ("p", 0, 150.0, 2.5), own[2]]
-    assert told(find_ways(network, 300, [plain("p", 250, 32.5)])) == [*own[:2], ("p", 0, 250.0, 2.5), own[2]]
-    assert told(find_ways(network, 170, [plain("p", 90, 34.0)])) == [("p", 0, 90.0, 4.0)]
+    assert told(find_ways(network, 300, known=())) == own
+    assert told(find_ways(network, 300, known=[plain("p", 300, 33.1)])) == [*own[:2], ("p", 0, 300.0, 3.1)]
+    assert told(find_ways(network, 300, known=[plain("p", 300, 32.9)])) == own
+    assert told(find_ways(network, 300, known=[plain("p", 150, 32.5)])) == [own[0], ("p", 0, 150.0, 2.5), own[2]]
+    assert told(find_ways(network, 300, known=[plain("p", 250, 32.5)])) == [*own[:2], ("p", 0, 250.0, 2.5), own[2]]
+    assert told(find_ways(network, 170, known=[plain("p", 90, 34.0)])) == [("p", 0, 90.0, 4.0)]
 
 
 @pytest.mark.parametrize(
@@ -69,27 +71,28 @@ def test_a_better_network_of_the_same_cost_takes_an_exits_place() -> None:
     ],
 )
 def test_networks_of_another_kind_are_left_out(other: dict) -> None:
-    assert find_ways(staged(), 300, [plain("p", 300, 99, **other)]) == find_ways(staged(), 300, ())
+    assert find_ways(staged(), 300, known=[plain("p", 300, 99, **other)]) == find_ways(staged(), 300, known=())
 
 
 def test_a_time_may_be_spent_on_larger_networks_a_share_not() -> None:
     larger = [plain("p", 900, 34), staged((3.5, 4.5))]
     larger[1] = Network(replace(larger[1].card, name="more", macs_per_pixel=1800.0), Path("more.toml"))
     network = staged()
-    assert told(find_ways(network, 300, larger)) == [("more", 1, 100.0, 3.5), ("more", 2, 200.0, 4.5)]
-    assert told(find_ways(network, 300, larger[:1])) == told(exits_of(network))
+    assert told(find_ways(network, 300, known=larger)) == [("more", 1, 100.0, 3.5), ("more", 2, 200.0, 4.5)]
+    assert told(find_ways(network, 300, known=larger[:1])) == told(exits_of(network))
     assert ("p", 0, 900.0, 4.0) in told(find_ways(network, known=larger[:1]))
 
 
 def test_what_is_best_is_turned_where_its_time_is_there() -> None:
     network = staged()
     for most, turns in ((599, []), (600, [2]), (1200, [2, 4]), (inf, [2, 4, 8])):
-        ways = find_ways(network, most, ())
+        ways = find_ways(network, most, known=())
         assert ways[:3] == exits_of(network) and [way.turns for way in ways[3:]] == turns
         assert all((way.k, way.macs) == (3, 300 * way.turns) for way in ways[3:])
         assert all(less.gain < more.gain for less, more in pairwise(ways))
+        assert find_ways(network, most, turned=False, known=()) == ways[:3]
     aligned = replace(network, card=replace(network.card, alignment=4))
-    assert find_ways(aligned, inf, ()) == exits_of(aligned)
+    assert find_ways(aligned, known=()) == exits_of(aligned)
 
 
 @pytest.mark.parametrize("turns", [2, 4, 8])
@@ -142,7 +145,7 @@ def test_each_exit_is_its_network() -> None:
     network = networks()["enaf-quicksrnet-medium-x1.5-photo"]
     ways, means = find_ways(network), Means("onnx", threads=1)
     tiles = np.random.default_rng(0).random((2, 3, 20, 30), np.float32)
-    with open_ways(network, inf, means) as engine:
+    with open_ways(network, inf, means, turned=True) as engine:
         found = [engine.exit(k, tiles) for k in range(1, len(ways) + 1)]
         np.testing.assert_array_equal(engine.infer(tiles), found[-1])
         for k in (0, len(ways) + 1):
@@ -170,7 +173,7 @@ def turned(run: Callable[[np.ndarray], np.ndarray], tiles: np.ndarray, turns: in
 
 def test_the_card_is_of_the_exits_that_run() -> None:
     network = staged()
-    ways = find_ways(network, 300, [plain("p", 150, 32.5, radius=9)])
+    ways = find_ways(network, 300, known=[plain("p", 150, 32.5, radius=9)])
     opened = {"staged": FakeStagedEngine(X2), "p": FakeEngine(X2)}
     engine = MixedExits(network.card, ways, opened)
     assert [(exit.stage_macs, exit.head_macs, exit.radius, exit.gain) for exit in engine.card.exits] == [
@@ -233,8 +236,40 @@ def test_all_of_the_compute_is_the_best_network_on_whole_frames() -> None:
 
 def test_full_compute_is_that_of_the_network_that_was_named() -> None:
     network = networks()["enaf-quicksrnet-medium-x2-photo"]
-    with open_ways(network, inf, Counting()) as engine:
+    with open_ways(network, inf, Counting(), turned=True) as engine:
         assert engine.card.macs_per_pixel == network.card.macs_per_pixel < exit_costs(engine.card)[-1]
+
+
+class Ticking(FakeStagedEngine):
+    """Has the exits of `card`, which take a nanosecond for `speed` multiply-adds."""
+
+    def __init__(self, card: Card, speed: float) -> None:
+        super().__init__(card.scale)
+        self.card, self.speed, self.now = card, speed, 0.0
+        macs = exit_costs(card)
+        self.rates = {f"exit {k}": Rate(0, macs[k] / speed) for k in range(1, len(macs))}
+
+    def exit(self, k: int, tiles: np.ndarray) -> np.ndarray:
+        self.now += self.rates[f"exit {k}"].cost_ns(tiles.shape[-1] * tiles.shape[-2])
+        return self.infer(tiles)
+
+
+@pytest.mark.parametrize("deadline_ms", [10, 17, 33, 60])
+def test_a_still_picture_gets_better_until_nothing_is_left(deadline_ms: float) -> None:
+    network = networks()["enaf-quicksrnet-medium-x2-photo"]
+    ways = find_ways(network)
+    card = MixedExits(network.card, ways, {way.network.card.name: FakeStagedEngine(X2) for way in ways}).card
+    engine = Ticking(card, speed=100)
+    refiner = Refiner(engine, lambda: engine.now, CostModel(engine.rates, deviation=0.05))
+    random = np.random.default_rng(0)
+    shapes = ((270, 480), (135, 240), (135, 240))
+    frame = Frame(*(random.integers(16, 236, shape, np.uint8) for shape in shapes), Colour("bt709"))
+    spent = [refiner.within(frame, engine.now + deadline_ms * 1e6)[1] for _ in range(80)]
+    assert not spent[-1].macs and spent[-1].reused == spent[-1].tiles.sum()
+    # The dearest of which a tile takes no more than a third of the time.
+    tile_ns = [engine.rates[f"exit {k}"].cost_ns((64 + 2 * 10) ** 2) for k in range(1, len(ways) + 1)]
+    best = max(k for k, ns in enumerate(tile_ns, 1) if ns <= deadline_ms * 1e6 / 3.05)
+    assert spent[-1].tiles[best:].sum() == spent[-1].tiles.sum()
 
 
 def test_a_report_names_the_exits(tmp_path: Path) -> None:
