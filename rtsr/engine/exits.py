@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.engine.base import MultiExitEngine
+from rtsr.engine.base import ExitsEngine, MultiExitEngine
 from rtsr.engine.resample import steep_bicubic
 from rtsr.errors import UsageError
 
@@ -27,7 +27,7 @@ class OneExit:
     Raises UsageError where there is no such exit.
     """
 
-    def __init__(self, engine: MultiExitEngine, k: int) -> None:
+    def __init__(self, engine: ExitsEngine, k: int) -> None:
         last = len(engine.card.exits)
         if not 0 <= k <= last:
             raise UsageError(f"{engine.card.name} has exits 0 (bicubic) to {last}, not {k}")
