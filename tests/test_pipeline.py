@@ -86,6 +86,19 @@ def test_keeps_a_hang_near_the_end(tmp_path: Path, suffix: str, codec: str) -> N
     assert steps == pytest.approx(np.diff(ticks) / 90000, abs=1e-3)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_keeps_the_shortest_of_videos(tmp_path: Path, suffix: str, codec: str, frames: int) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=frames, audio=False)
+    output = upscale(source, tmp_path / f"out{suffix}", encoding=Encoding(codec))
+    assert np.diff(probe(output).seconds) == pytest.approx([1 / 30] * (frames - 1), abs=1e-3)
+    if suffix != ".mkv":  # Matroska has no decode times.
+        with av.open(str(output)) as written:
+            packets = [packet for packet in written.demux(video=0) if packet.pts is not None]
+            assert [packet.dts for packet in packets] == [packet.pts for packet in packets]
+
+
 def test_keeps_the_length_of_the_last_frame(tmp_path: Path) -> None:
     source = tmp_path / "in.mp4"
     with av.open(str(source), "w") as out:
@@ -226,9 +239,10 @@ def test_high_dynamic_range_is_noted_with_its_cure(tmp_path: Path, transfer: int
         stream = out.add_stream("libx265", rate=30, options={"x265-params": f"log-level=error{display}"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
         stream.codec_context.color_trc, stream.codec_context.colorspace = transfer, 9
-        deep = picture(0, (64, 48)).reformat(format="yuv420p10le")
-        deep.pts, deep.time_base = 0, Fraction(1, 30)
-        out.mux(stream.encode(deep))
+        for number in range(3):  # x265 sets no decode times for fewer.
+            deep = picture(number, (64, 48)).reformat(format="yuv420p10le")
+            deep.pts, deep.time_base = number, Fraction(1, 30)
+            out.mux(stream.encode(deep))
         out.mux(stream.encode(None))
     data = ", and its mastering data was left out" * mastered
     assert run(Job(tmp_path / "in.mp4", scale=SCALE, engine="bicubic")).notes == (

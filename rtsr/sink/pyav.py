@@ -111,6 +111,8 @@ class PyAVSink:
         try:
             packets = self._stream.encode()
             for packet in packets:
+                if self.frames < 3:  # x265 leaves decode times unset then; so few are decoded as they are shown.
+                    packet.dts = packet.pts
                 # The last frame and the last packet end the track; with B-frames they are not the same.
                 if packet.time_base and (packet is packets[-1] or packet.pts == max(p.pts or 0 for p in packets)):
                     packet.duration = round(self._last_duration * self.video.time_base / packet.time_base)
