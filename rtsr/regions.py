@@ -37,7 +37,7 @@ class Rect:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A frame cut into tiles of `side`, row by row; the last of a row or column may be smaller."""
+    """A frame cut into tiles of `side`, row by row; the last of a row or column is half of that to one and a half."""
 
     width: int
     height: int
@@ -45,16 +45,17 @@ class Grid:
 
     @property
     def columns(self) -> int:
-        return -(-self.width // self.side)
+        return _count(self.width, self.side)
 
     @property
     def rows(self) -> int:
-        return -(-self.height // self.side)
+        return _count(self.height, self.side)
 
     def rect(self, row: int, column: int, rows: int = 1, columns: int = 1) -> Rect:
         """The rectangle of `rows` x `columns` tiles whose first is at `row`, `column`."""
         x, y = column * self.side, row * self.side
-        right, bottom = min(x + columns * self.side, self.width), min(y + rows * self.side, self.height)
+        right = self.width if column + columns == self.columns else x + columns * self.side
+        bottom = self.height if row + rows == self.rows else y + rows * self.side
         return Rect(x, y, right - x, bottom - y)
 
     def rect_of(self, region: "Region") -> Rect:
@@ -63,7 +64,7 @@ class Grid:
 
     def areas(self) -> NDArray[np.intp]:
         """Pixels of every tile, (rows, columns)."""
-        return np.outer(*(np.minimum(self.side, n - np.arange(0, n, self.side)) for n in (self.height, self.width)))
+        return np.outer(*(np.diff(_edges(length, self.side)) for length in (self.height, self.width)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,19 @@ def window_sums(plane: NDArray, grid: Grid, halo: int = 0, factors: tuple[int, i
     table = np.asarray(cv2.integral(plane))
     starts, ends = [], []
     for side, limit, factor in zip((grid.height, grid.width), plane.shape, factors, strict=True):
-        first = np.arange(0, side, grid.side)
-        starts.append(np.maximum(0, (first - halo) // factor))
-        ends.append(np.minimum(limit, -(-(np.minimum(first + grid.side, side) + halo) // factor)))
+        edges = _edges(side, grid.side)
+        starts.append(np.maximum(0, (edges[:-1] - halo) // factor))
+        ends.append(np.minimum(limit, -(-(edges[1:] + halo) // factor)))
     (top, left), (bottom, right) = starts, ends
     outer, inner = table[np.ix_(bottom, right)], table[np.ix_(top, left)]
     return outer - table[np.ix_(top, right)] - table[np.ix_(bottom, left)] + inner
+
+
+def _count(length: int, side: int) -> int:
+    """How many tiles of `side` there are along `length`: a thin rest would be mostly halo, and goes to the last."""
+    return max(1, (length + side // 2) // side)
+
+
+def _edges(length: int, side: int) -> NDArray[np.intp]:
+    """Where tiles begin along `length`, and the end of the last."""
+    return np.array([*range(0, _count(length, side) * side, side), length])

@@ -23,12 +23,20 @@ class Sized(Protocol):
     def height(self) -> int: ...
 
 
+KEYS = 3
+"""Samples away at most, of those that Keys' kernel takes for one between them."""
+
 Upscaled = tuple[NDArray, ...]
 """The planes of an upscaled frame."""
 
 
 class Surface(Protocol):
     """What can be done with frames of one kind, which have a width and a height."""
+
+    @property
+    def margin(self) -> int:
+        """Input pixels around a rectangle whose upscaled ones its own chroma is made of."""
+        ...
 
     def changed(self, before: Any, now: Any, grid: Grid, halo: int) -> NDArray[np.bool_]:
         """Tiles that, each with `halo` around it, differ in any sample: (rows, columns)."""
@@ -57,14 +65,24 @@ class Surface(Protocol):
         ...
 
 
+def reach(halo: int, step: int) -> int:
+    """How far around a tile, in pixels, samples for every `step` pixels matter to a network that sees `halo`.
+
+    Chroma is interpolated between samples, and enlarged with those that Keys' kernel takes.
+    """
+    return max(halo + (step if step > 1 else 0), KEYS * step)
+
+
 class Captured:
     """Frames in 8-bit 4:2:0. Planes come out with even sides, chroma sited on the left."""
+
+    margin = 1
 
     def changed(self, before: Frame, now: Frame, grid: Grid, halo: int) -> NDArray[np.bool_]:
         if before.colour != now.colour:
             return np.ones((grid.rows, grid.columns), bool)
         planes = ((before.y, now.y, 1), (before.u, now.u, 2), (before.v, now.v, 2))
-        return np.logical_or.reduce([changed(old, new, grid, halo, (n, n)) for old, new, n in planes])
+        return np.logical_or.reduce([changed(old, new, grid, reach(halo, n), (n, n)) for old, new, n in planes])
 
     def rgb(self, frame: Frame) -> NDArray[np.float32]:
         return to_rgb(frame.y, frame.u, frame.v, frame.colour)

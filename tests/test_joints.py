@@ -21,12 +21,12 @@ from rtsr.upscaler import Upscaler, target_size
 MODEL = "enaf-quicksrnet-medium-photo"
 
 
-def picture(width: int, height: int, seed: int = 1) -> Frame:
-    """Blurred noise, so that the networks' outputs stay inside their range."""
+def picture(width: int, height: int, seed: int = 1, blur: float = 1.2) -> Frame:
+    """Noise, blurred so that the networks' outputs stay inside their range, or as it is."""
     random = np.random.default_rng(seed)
     half = (-(-height // 2), -(-width // 2))
     planes = [random.integers(0, 256, shape, np.uint8) for shape in ((height, width), half, half)]
-    y, u, v = (cv2.GaussianBlur(plane, (0, 0), 1.2) for plane in planes)
+    y, u, v = (cv2.GaussianBlur(plane, (0, 0), blur) if blur else plane for plane in planes)
     return Frame(y, u, v, Colour("bt709"))
 
 
@@ -45,8 +45,9 @@ def whole(engine: ExitsEngine, frame: Frame) -> tuple[np.ndarray, ...]:
 
 
 @pytest.mark.parametrize("size", [(160, 96), (190, 130), (191, 131), (66, 66), (50, 30)])
-def test_regions_equal_the_whole_frame(engine: ExitsEngine, size: tuple[int, int]) -> None:
-    frame = picture(*size)
+@pytest.mark.parametrize("blur", [0.0, 1.2])
+def test_regions_equal_the_whole_frame(engine: ExitsEngine, size: tuple[int, int], blur: float) -> None:
+    frame = picture(*size, blur=blur)
     # Refined for a time that is just enough, in regions of at most a third of it, on a clock that stands still.
     last = len(engine.card.exits)
     rates = {f"exit {k}": Rate(0, k) for k in range(1, last + 1)}
@@ -56,7 +57,9 @@ def test_regions_equal_the_whole_frame(engine: ExitsEngine, size: tuple[int, int
     for got, want in zip(planes, whole(engine, frame), strict=True):
         # An odd side is taken as one pixel longer, and what is too much is cut off in the end.
         rows, columns = want.shape
-        assert np.abs(got[:rows, :columns].astype(int) - want).max() <= 1
+        difference = got[:rows, :columns].astype(int) - want
+        # Sums of floats in another order may be rounded otherwise, once in a while.
+        assert np.abs(difference).max() <= 1 and np.count_nonzero(difference) <= 1e-4 * want.size
 
 
 @pytest.mark.parametrize("scale", [Fraction(3, 2), Fraction(2)], ids=["x1.5", "x2"])

@@ -6,7 +6,7 @@ import pytest
 from rtsr.regions import Grid, Rect, Region, changed, join, window
 
 
-def test_a_grid_covers_the_frame_once() -> None:
+def test_a_grid_covers_the_frame_once_and_a_thin_rest_goes_to_the_last() -> None:
     grid = Grid(100, 70, 32)
     seen = np.zeros((70, 100), int)
     for row in range(grid.rows):
@@ -14,7 +14,8 @@ def test_a_grid_covers_the_frame_once() -> None:
             rect = grid.rect(row, column)
             seen[rect.pixels] += 1
             assert grid.areas()[row, column] == rect.area
-    assert (seen == 1).all() and (grid.rows, grid.columns) == (3, 4)
+    assert (seen == 1).all() and (grid.rows, grid.columns) == (2, 3)
+    assert grid.rect(1, 2) == Rect(64, 32, 36, 38) and Grid(20, 10, 32).rect(0, 0) == Rect(0, 0, 20, 10)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -39,7 +40,7 @@ def test_windows_stay_inside_the_frame_and_on_even_pixels() -> None:
     grid = Grid(100, 70, 32)
     assert window(grid.rect(0, 0), 7, grid, 2) == Rect(0, 0, 40, 40)
     assert window(grid.rect(1, 1), 7, grid, 2) == Rect(24, 24, 48, 46)
-    assert window(grid.rect(0, 0, 3, 4), 7, grid, 2) == Rect(0, 0, 100, 70)
+    assert window(grid.rect(0, 0, 2, 3), 7, grid, 2) == Rect(0, 0, 100, 70)
 
 
 @pytest.mark.parametrize("factor", [1, 2])

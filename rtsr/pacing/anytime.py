@@ -82,7 +82,7 @@ class Refiner:
         self.costs = costs
         self.reuse = reuse
         self.surface: Surface = Captured() if surface is None else surface
-        self._planner = Planner(self.card)
+        self._planner = Planner(self.card, self.surface.margin)
         self._colouring, self._planning = Least(), Least()
         self._last: _State | None = None
         self._room = float("inf")

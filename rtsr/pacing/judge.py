@@ -48,14 +48,15 @@ def by_estimator(
     """
     side = judging.patch
     fine = Grid(grid.width, grid.height, side)
-    missing = [(0, n * side - length) for n, length in zip((fine.rows, fine.columns), rgb.shape[1:], strict=True)]
-    whole = np.pad(rgb, ((0, 0), *missing), mode="symmetric")
+    height, width = fine.rows * side, fine.columns * side
+    missing = [(0, max(0, end - length)) for end, length in zip((height, width), rgb.shape[1:], strict=True)]
+    whole = np.pad(rgb[:, :height, :width], ((0, 0), *missing), mode="symmetric")
     patches = whole.reshape(len(rgb), fine.rows, side, fine.columns, side).transpose(1, 3, 0, 2, 4)
     decibels = judging.sign * estimate(np.ascontiguousarray(patches.reshape(-1, len(rgb), side, side)))
     decibels = decibels.reshape(fine.rows, fine.columns, -1)
     edges = cv2.convertScaleAbs(cv2.Laplacian(luma, cv2.CV_16S, ksize=3)).astype(np.uint8, copy=False)
     decibels[..., 0] += GAMMA * (window_sums(edges, fine) / fine.areas() <= BLANK)
     errors = 10 ** (-decibels / 10) * fine.areas()[..., None]
-    places = [np.arange(0, n * side, grid.side) // side for n in (fine.rows, fine.columns)]
+    places = [np.arange(n) * grid.side // side for n in (grid.rows, grid.columns)]
     sums = np.add.reduceat(np.add.reduceat(errors, places[0], axis=0), places[1], axis=1)
     return sums / grid.areas()[..., None]

@@ -16,8 +16,6 @@ from rtsr.regions import Grid, Rect, Region, join, window
 
 SIDE = 64
 """Input pixels along a tile: smaller ones are mostly halo, larger ones cannot follow what is in the picture."""
-MARGIN = 2
-"""More halo than the network needs, in input pixels: reducing chroma looks one output pixel further."""
 ROUNDS = 8
 """Times that a plan is made anew because its regions, with their halos, would cost more than it counted with."""
 
@@ -26,12 +24,12 @@ Price = Callable[[int, int], float]
 
 
 class Planner:
-    """Plans for frames that the network of `card` upscales."""
+    """Plans for frames that the network of `card` upscales; `margin` is that of their `rtsr.surface.Surface`."""
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: Card, margin: int = 0) -> None:
         self.macs = exit_costs(card)
         """Multiply-adds per input pixel of every exit; exit 0 counts as free."""
-        self.halos = [0, *(2 * -(-(exit.radius + MARGIN) // 2) for exit in card.exits)]
+        self.halos = [0, *(exit.radius + margin for exit in card.exits)]
         """Input pixels around a region that every exit must see."""
         self._multiple = lcm(card.size_multiple, card.alignment)
 

@@ -21,7 +21,7 @@ from rtsr.pacing.deadline import CostModel, Ladder, Rate
 from rtsr.pacing.mixed import exit_names
 from rtsr.pacing.paced import Pace
 from rtsr.regions import Grid, Rect, changed
-from rtsr.surface import Upscaled
+from rtsr.surface import Upscaled, reach
 from rtsr.vs.binding import vs
 from rtsr.vs.formats import Yuv
 from rtsr.vs.painter import Painter, output_side, parts
@@ -34,14 +34,20 @@ _measured: dict[tuple[object, ...], Mapping[str, Rate]] = {}
 
 
 class Pictures:
-    """A `rtsr.surface.Surface` of VapourSynth's frames: planes come out in the input's own format."""
+    """A `rtsr.surface.Surface` of VapourSynth's frames: planes come out in the input's own format.
+
+    `steps` are luma's rows and columns for each of chroma.
+    """
+
+    def __init__(self, steps: tuple[int, int]) -> None:
+        self.margin = max(steps) // 2  # Output pixels before chroma's own are one less than a step.
 
     def changed(self, before: Picture, now: Picture, grid: Grid, halo: int) -> NDArray[np.bool_]:
         if before.coding != now.coding:
             return np.ones((grid.rows, grid.columns), bool)
         factors = ((1, 1), now.coding.steps, now.coding.steps)
         pairs = zip(before.planes, now.planes, factors, strict=False)
-        return np.logical_or.reduce([changed(old, new, grid, halo, n) for old, new, n in pairs])
+        return np.logical_or.reduce([changed(old, new, grid, reach(halo, max(n)), n) for old, new, n in pairs])
 
     def rgb(self, frame: Picture) -> NDArray[np.float32]:
         return frame.rgb
@@ -104,11 +110,19 @@ class Method(Protocol):
 class Tiles:
     """Exits, of one network or several, that run by `means`; tiles are taken to them."""
 
-    def __init__(self, engine: ExitsEngine, pace: Pace, means: Means, reuse: bool, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        engine: ExitsEngine,
+        pace: Pace,
+        means: Means,
+        reuse: bool,
+        clock: Callable[[], float],
+        steps: tuple[int, int],
+    ) -> None:
         timed = pace.deadline is not None
         costs = _costs([engine.card], means, lambda: calibrate_exits(engine)) if timed else CostModel({})
         self.exits = exit_names(engine)
-        self.refiner = Refiner(engine, clock, costs, reuse, Pictures())
+        self.refiner = Refiner(engine, clock, costs, reuse, Pictures(steps))
         self.quality = pace.quality
         self._next = 0
 

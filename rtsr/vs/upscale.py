@@ -176,10 +176,10 @@ def _paced(
     if card.scale < scale:
         raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
     method: Method
-    frames = clip.width, clip.height
+    frames, steps = (clip.width, clip.height), steps_of(clip.format)
     if card.exits:
         opened = open_ways(network, pace.most(card), means, size=frames)
-        method = Tiles(opened, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns)
+        method = Tiles(opened, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns, steps)
     elif pace.quality is not None:
         raise no_shares(card)
     else:
@@ -187,10 +187,9 @@ def _paced(
             steep_bicubic(card.scale),
             *(means.open(n, size=frames) for n in (*smaller_networks(network), network)),
         ]
-        steps = steps_of(clip.format)
         painters = [Painter(rung, card.scale, clip.width, clip.height, steps) for rung in rungs]
         method = Rungs(painters, means, perf_counter_ns)
-    rows, columns = steps_of(clip.format)
+    rows, columns = steps
     size = output_side(clip.width, card.scale, columns), output_side(clip.height, card.scale, rows)
     blank = clip.std.BlankClip(*size, keep=True)
     return blank.std.ModifyFrame(clip, PacedStream(method, pace, size))
