@@ -6,12 +6,18 @@ and exits with `exit_status`. Messages say what to do.
 
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rtsr.report import Report
 
 
 class RtsrError(Exception):
     """Something failed: a file, a codec, an engine. Exit status 1."""
 
     exit_status = 1
+    report: "Report | None" = None
+    """Of a run that broke off in the middle: what was done until then, and as its output the part that was kept."""
 
 
 class UsageError(RtsrError):

@@ -48,11 +48,14 @@ class Flow:
         depth = DEPTH if self.delivery is None or self.delivery.live is None else LIVE_DEPTH
         with closing(buffered(self._upscaled(buffered(self._decoded(), depth)), depth)) as items:
             try:
+                self.stopping.check()
                 for item in items:
                     with self.stopping.whole():
                         self._write(item)
                     if watch and not isinstance(item, Copied):
                         watch(self.progress)
+                    self.stopping.check()
+                self.stopping.check()
             finally:
                 self.stopping.end()
 

@@ -44,17 +44,21 @@ def run(
     job: Job,
     watch: Callable[[Progress], None] | None = None,
     tell: Tell | None = None,
+    stop: Event | None = None,
     stopping: Stopping | None = None,
 ) -> Report:
     """Do `job` and report; `watch` is called after every frame, in the calling thread; `tell`, as for `Upscaler`.
 
-    `stopping` is what the caller entered already, who does not want to be interrupted afterwards, either.
+    `stop`, which another thread may set, ends the run behind the frame that is being written: the report says that it
+    was `stopped`, and its output is the part that was kept, empty where there is none. `stopping` is what the caller
+    entered already, who does not want to be interrupted afterwards, either.
 
     Where the source is a still picture, so is the output: see `rtsr.still.upscale_still`.
     Nothing is left under the output's name unless all of it was written and checked. After an error, after Ctrl-C, or
     where the check fails, what was written is kept beside it as `NAME.partial.TYPE`; the error, or `Stopped`, which is
-    a KeyboardInterrupt, says so. For a live input Ctrl-C is the usual end: the report says that it was `stopped`.
-    Raises SourceError, SinkError, EngineError, CardError and UsageError.
+    a KeyboardInterrupt, says so, and has a `report`. So it is where `watch` raises something: a note is added to that
+    (PEP 678). For a live input Ctrl-C is the usual end: the report says that it was `stopped`.
+    Raises SourceError, SinkError, EngineError, CardError, UsageError and MissingDependency.
     """
     if is_still(job.source):
         return upscale_still(job, tell)
@@ -63,7 +67,7 @@ def run(
     if job.output is not None:
         _check_output(job, job.output)
     with ExitStack() as opened:
-        stopping = stopping or opened.enter_context(Stopping())  # Until all is closed.
+        stopping = stopping or opened.enter_context(Stopping(stop))  # Until all is closed.
         # Timing networks takes a moment, in which a live input would pile up.
         early = job.scale if job.live is not None else None
         upscaler = opened.enter_context(_open_upscaler(job, early, tell)) if early else None
@@ -84,29 +88,41 @@ def run(
         stopping.progress, stopping.tell, stopping.draining = progress, tell, isinstance(source, LiveSource)
         report = partial(_report, job, flow, (began, cpu_began), notes)
         try:
-            _finish(flow, watch)
-        except KeyboardInterrupt as stop:
+            _finish(flow, watch, report)
+        except KeyboardInterrupt as interrupt:
             stopping.hold()
             output, said = _keep_part(sink, progress.done)
-            raise Stopped(said, report(output, stopped=True)) from stop
+            found = report(output, stopped=True)
+            if stopping.asked.is_set():
+                return found
+            raise Stopped(said, found) from interrupt
         if isinstance(source, LiveSource) and stopping.by is not None:
             by = "Ctrl-C" if stopping.by is SIGINT else stopping.by.name
             notes.append(f"{source.name} was ended: stopped by {by}")
-        return report(sink.finish(), stopped=stopping.by is not None)
+        return report(sink.finish(), stopped=stopping.by is not None or stopping.asked.is_set())
 
 
-def _finish(flow: Flow, watch: Callable[[Progress], None] | None) -> None:
+def _finish(flow: Flow, watch: Callable[[Progress], None] | None, report: Callable[..., Report]) -> None:
     """Let all frames through and check what was written; where an error comes in between, keep what was made before."""
     try:
         flow.run(watch)
         with flow.stopping.whole():
             flow.sink.close()
-    except RtsrError as broken:
+    except Exception as broken:
         flow.stopping.hold()
-        if not flow.progress.done:
-            raise
-        raise type(broken)(f"{broken}; {_keep_part(flow.sink, flow.progress.done)[1]}") from broken
+        if flow.progress.done:
+            output, said = _keep_part(flow.sink, flow.progress.done)
+            _say(broken, said, report(output, stopped=False))
+        raise
     _check(flow.sink)
+
+
+def _say(broken: Exception, said: str, report: Report) -> None:
+    """Add to the error `broken` what became of a run's output."""
+    if isinstance(broken, RtsrError):
+        broken.args, broken.report = (f"{broken}; {said}",), report
+    else:
+        broken.add_note(said)
 
 
 def _report(

@@ -65,4 +65,5 @@ class Report:
     input_rate: float | None = None
     """Average frames a second; None where unknown."""
     stopped: bool = False
-    """Whether Ctrl-C or a signal ended it; then `output` is what was made until then, empty where nothing was kept."""
+    """Whether Ctrl-C, a signal or the caller ended it; then `output` is what was made until then, empty where nothing
+    was kept. So it is in the `report` of an error."""

@@ -1,7 +1,8 @@
-"""How a run is stopped: Ctrl-C, and signals that are treated like it."""
+"""How a run is stopped: Ctrl-C, signals that are treated like it, and an event that the caller sets."""
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -12,6 +13,8 @@ from rtsr.report import Progress, Report
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Those of this system that may end a run."""
+GLANCE = 0.05
+"""Seconds between looks at an event of the caller's, where a run waits for something else."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -21,16 +24,41 @@ class Stopped(KeyboardInterrupt):
         super().__init__(said)
         self.report = report
 
+    def __reduce__(self) -> tuple[type, tuple[str, Report]]:
+        return type(self), (str(self), self.report)
+
+
+class Ending(threading.Event):
+    """Set where itself or `asked` is set, which stays as it is."""
+
+    def __init__(self, asked: threading.Event) -> None:
+        super().__init__()
+        self.asked = asked
+
+    def is_set(self) -> bool:
+        return super().is_set() or self.asked.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set():
+            left = GLANCE if until is None else min(GLANCE, until - time.monotonic())
+            if left <= 0:
+                break
+            super().wait(left)
+        return self.is_set()
+
 
 class Stopping:
     """While entered, the first signal ends the run; more of them do nothing, so that what was made can be completed.
 
     That is so in the main thread, for each of `SIGNALS` that Python would raise KeyboardInterrupt for: by default
     SIGINT, in the command also the others. The first one does, too, though not where that would tear a frame apart.
+    The event `asked`, which another thread may set, ends the run behind the frame that is being written.
     """
 
-    def __init__(self) -> None:
-        self.stop = threading.Event()
+    def __init__(self, asked: threading.Event | None = None) -> None:
+        self.asked = asked or threading.Event()
+        self.stop = Ending(self.asked)
         """Set when the run ends: a source that waits for its time, or for its sender, does not go on waiting."""
         self.progress: Progress | None = None
         """Of the run, once there is something that can be kept."""
@@ -59,6 +87,11 @@ class Stopping:
         for each in self._taken if self.by is not None else []:
             signal.signal(each, signal.SIG_IGN)
         self._taken = [] if self.by is not None else self._taken
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt where the caller asked for an end that is not the usual one."""
+        if self.asked.is_set() and not self.draining:
+            raise KeyboardInterrupt
 
     def end(self) -> None:
         """Set `stop`."""
