@@ -40,7 +40,7 @@ IMAGE = np.zeros((6, 8, 3), np.uint8)
         ({"output": 5}, "the output is a path"),
         ({"source": None}, "the source is a path"),
         ({"source": b"in.mp4"}, "the source is a path"),
-        ({"engine": None}, "unknown engine"),
+        ({"engine": 5}, "unknown engine"),
         ({"threads": 1.5}, "threads is a whole number"),
     ],
 )

@@ -1,8 +1,10 @@
 """The inputs of one `rtsr upscale`: what becomes of each, settled before the first one is begun."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rtsr.cli import options as o
 from rtsr.cli.reports import folder_in, report_path
@@ -29,26 +31,27 @@ class Task:
     """Why it is not run, in a line; empty where it is."""
 
 
-def plan_tasks(sources: list[str], wish: o.Wish, preset: Preset, report: str | None, skip: bool) -> list[Task]:
-    """A task for each of `sources`, all with the options of `wish`; what exists is left out with `skip`.
+def plan_tasks(sources: list[str], said: Mapping[str, Any], preset: Preset) -> list[Task]:
+    """A task for each of `sources`, all with the options `said`, by name.
 
     Folders that were named as such are made. Raises UsageError where two inputs would become one file, or something
     does not go with several; what is wrong with one input shows when it is run.
     """
-    if skip and wish.overwrite:
+    skip, wished = said["skip_existing"], said["output"]
+    if skip and said["overwrite"]:
         raise UsageError("--skip-existing leaves outputs that are there, and --overwrite replaces them; leave out one")
-    folder = None if wish.output is None else folder_in(wish.output)
+    folder = None if wished is None else folder_in(wished)
     several = len(sources) > 1
     if several:
-        _check_several(sources, wish, folder)
-    reports = None if report is None else folder_in(report)
+        _check_several(sources, said, folder)
+    reports = None if said["report"] is None else folder_in(said["report"])
     tasks = []
     for source in sources:
-        task = _task(replace(wish, source=source, output=None if folder else wish.output), preset)
+        task = _task(source, None if folder else wished, said, preset)
         if several or folder or skip or reports:
             task = _named(task, folder)
-        output = task.output or (None if folder else wish.output)
-        tasks.append(replace(task, report=report_path(report, source, output, several)))
+        output = task.output or (None if folder else wished)
+        tasks.append(replace(task, report=report_path(said["report"], source, output, several)))
     tasks = _without_collisions(tasks, skip)
     if skip:
         tasks = [_skipped(task) for task in tasks]
@@ -57,23 +60,23 @@ def plan_tasks(sources: list[str], wish: o.Wish, preset: Preset, report: str | N
     return tasks
 
 
-def _check_several(sources: list[str], wish: o.Wish, folder: Path | None) -> None:
-    if wish.output is not None and folder is None:
-        raise UsageError(f"{len(sources)} inputs do not fit into {wish.output}; name a folder: -o {wish.output}/")
+def _check_several(sources: list[str], said: Mapping[str, Any], folder: Path | None) -> None:
+    if said["output"] is not None and folder is None:
+        output = said["output"]
+        raise UsageError(f"{len(sources)} inputs do not fit into {output}; name a folder: -o {output}/")
     live = next((source for source in sources if is_live(source)), None)
-    if live is not None or wish.live or wish.realtime:
+    if live is not None or said["live"] or said["realtime"]:
         raise UsageError(
             f"a live input goes alone, and {len(sources)} were named; upscale them in commands of their own"
         )
 
 
-def _task(wish: o.Wish, preset: Preset) -> Task:
-    notes: list[str] = []
-    picture = is_still(wish.source)
+def _task(source: str, output: str | None, said: Mapping[str, Any], preset: Preset) -> Task:
+    picture = is_still(source)
     if picture:
-        o.check_for_picture(wish)
-        preset, notes = o.for_picture(preset)
-    return Task(o.as_job(wish, preset), picture, notes=(*notes, *o.left_out(wish, preset)))
+        o.check_for_picture(source, said)
+    job, notes = o.as_wish(source, output, said).with_preset(preset)
+    return Task(job, picture, notes=tuple(notes))
 
 
 def _named(task: Task, folder: Path | None) -> Task:

@@ -63,7 +63,7 @@ class Runs:
             try:
                 with frames_bar(title, self.quiet) as (watch, tell):
                     try:
-                        done = run(task.job, watch, tell, stopping)
+                        done = run(task.job, watch, tell, stopping=stopping)
                     finally:
                         leave_closed_terminal()
             except KeyboardInterrupt as stop:

@@ -69,37 +69,11 @@ def upscale(
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
 ) -> None:
+    said = dict(locals())  # All options, by name.
     chosen = read_preset(preset_path(preset)) if preset else Preset(summary="no preset")
     if as_json and output == "-":
         raise UsageError("standard output gets the video; leave out --json, and write a file with --report")
-    wish = o.Wish(
-        source=sources[0],
-        output=output,
-        scale=scale,
-        height=height,
-        size=size,
-        model=model,
-        engine=engine,
-        provider=provider,
-        precision=precision,
-        decode=decode,
-        fps=fps,
-        deadline=deadline,
-        quality=quality,
-        late=late,
-        live=live,
-        realtime=realtime,
-        latency=latency,
-        stall=stall,
-        reference=reference,
-        codec=codec,
-        crf=crf,
-        encoder_option=encoder_option,
-        threads=threads,
-        overwrite=overwrite,
-        preset=preset,
-    )
-    tasks = plan_tasks(sources, wish, chosen, report, skip_existing)
+    tasks = plan_tasks(sources, said, chosen)
     for each in SIGNALS:  # Stopped in whatever way, keep what is done; what is ignored, as under nohup, stays so.
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, signal.default_int_handler)
