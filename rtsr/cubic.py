@@ -29,9 +29,10 @@ def _enlarge_chroma(plane: NDArray, scale: Fraction, size: tuple[int, int], left
     """A chroma plane at `size`: output sample j lies at j / scale + first of the input's samples."""
     first = (1 / float(scale) - 1) / 4 - (0 if left else 0.25)
     finer, step = 2 * scale.numerator, 2 * scale.denominator
-    # Enlarged `finer` times across, sample i lies at (i + 1/2) / finer - 1/2: often every `step`-th is one of ours.
+    # Enlarged `finer` times across, sample i lies at (i + 1/2) / finer - 1/2: often every `step`-th is one of ours,
+    # and where the first is among the first `step`, the last is there, too.
     start = (first + 0.5) * finer - 0.5
-    if start == round(start) >= 0:
+    if start == round(start) and 0 <= start < step:
         wide = cv2.resize(plane, (plane.shape[1] * finer, size[1]), interpolation=cv2.INTER_CUBIC)
         return np.ascontiguousarray(wide[:, round(start) :: step][:, : size[0]], np.uint8)
     to_input = np.array([[1 / float(scale), 0, first], [0, 1 / float(scale), 0.5 / float(scale) - 0.5]])
