@@ -5,7 +5,7 @@ where the network sees what it sees of a whole frame. The halo is work done twic
 less of it; all tiles at one exit become the whole frame. Pure functions; lengths are in source pixels.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -83,11 +83,12 @@ class Region:
 
     def halves(self) -> tuple["Region", "Region"]:
         """Two regions, cut across the longer side; of more than one tile."""
-        if self.rows > self.columns:
-            cut = self.rows // 2
-            return replace(self, rows=cut), replace(self, row=self.row + cut, rows=self.rows - cut)
-        cut = self.columns // 2
-        return replace(self, columns=cut), replace(self, column=self.column + cut, columns=self.columns - cut)
+        row, column, rows, columns = self.row, self.column, self.rows, self.columns
+        if rows > columns:
+            cut = rows // 2
+            return Region(row, column, cut, columns), Region(row + cut, column, rows - cut, columns)
+        cut = columns // 2
+        return Region(row, column, rows, cut), Region(row, column + cut, rows, columns - cut)
 
 
 def join(chosen: NDArray[np.bool_], most: int) -> list[Region]:
@@ -95,18 +96,20 @@ def join(chosen: NDArray[np.bool_], most: int) -> list[Region]:
 
     Greedy: from the first tile that is left, as far right as it goes, then as far down.
     """
-    left = chosen.copy()
-    found = []
+    left, found = chosen.tolist(), []
     rows, columns = chosen.shape
     for row, column in np.argwhere(chosen).tolist():
-        if not left[row, column]:
+        line = left[row]
+        if not line[column]:
             continue
         across = down = 1
-        while column + across < columns and across < most and left[row, column + across]:
+        while column + across < columns and across < most and line[column + across]:
             across += 1
-        while row + down < rows and across * (down + 1) <= most and left[row + down, column : column + across].all():
+        part = slice(column, column + across)
+        while row + down < rows and across * (down + 1) <= most and all(left[row + down][part]):
             down += 1
-        left[row : row + down, column : column + across] = False
+        for taken in left[row : row + down]:
+            taken[part] = [False] * across
         found.append(Region(row, column, down, across))
     return found
 
@@ -120,6 +123,13 @@ def window(rect: Rect, halo: int, grid: Grid, multiple: int = 1) -> Rect:
     right = min(grid.width, -(-(rect.x + rect.w + halo) // multiple) * multiple)
     bottom = min(grid.height, -(-(rect.y + rect.h + halo) // multiple) * multiple)
     return Rect(left, top, right - left, bottom - top)
+
+
+def spans(length: int, side: int, halo: int, multiple: int = 1) -> tuple[list[int], list[int]]:
+    """Where `window` begins and ends along a grid's `length`, by the first tile and by the last one of a rectangle."""
+    edges = _edges(length, side).tolist()
+    starts = [max(0, edge - halo) // multiple * multiple for edge in edges[:-1]]
+    return starts, [min(length, -(-(edge + halo) // multiple) * multiple) for edge in edges[1:]]
 
 
 def changed(

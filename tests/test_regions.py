@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtsr.regions import Grid, Rect, Region, changed, join, window
+from rtsr.regions import Grid, Rect, Region, changed, join, spans, window
 
 
 def test_a_grid_covers_the_frame_once_and_a_thin_rest_goes_to_the_last() -> None:
@@ -41,6 +41,17 @@ def test_windows_stay_inside_the_frame_and_on_even_pixels() -> None:
     assert window(grid.rect(0, 0), 7, grid, 2) == Rect(0, 0, 40, 40)
     assert window(grid.rect(1, 1), 7, grid, 2) == Rect(24, 24, 48, 46)
     assert window(grid.rect(0, 0, 2, 3), 7, grid, 2) == Rect(0, 0, 100, 70)
+
+
+@pytest.mark.parametrize("multiple", [1, 2, 6])
+def test_spans_are_those_of_windows(multiple: int) -> None:
+    grid, halo = Grid(96, 66, 32), 7
+    (left, right), (top, bottom) = (spans(side, grid.side, halo, multiple) for side in (grid.width, grid.height))
+    for row, column in np.ndindex(grid.rows, grid.columns):
+        for rows, columns in np.ndindex(grid.rows - row, grid.columns - column):
+            seen = window(grid.rect(row, column, rows + 1, columns + 1), halo, grid, multiple)
+            assert (left[column], top[row]) == (seen.x, seen.y)
+            assert (right[column + columns], bottom[row + rows]) == (seen.x + seen.w, seen.y + seen.h)
 
 
 @pytest.mark.parametrize("factor", [1, 2])

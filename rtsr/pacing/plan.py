@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rtsr.card import Card
 from rtsr.pacing.allocation import allocate
 from rtsr.pacing.budget import exit_costs
-from rtsr.regions import Grid, Rect, Region, join, window
+from rtsr.regions import Grid, Rect, Region, join, spans, window
 
 SIDE = 64
 """Input pixels along a tile: smaller ones are mostly halo, larger ones cannot follow what is in the picture."""
@@ -32,6 +32,8 @@ class Planner:
         self.halos = [0, *(exit.radius + margin for exit in card.exits)]
         """Input pixels around a region that every exit must see."""
         self._multiple = lcm(card.size_multiple, card.alignment)
+        self._spans: dict[Grid, list[tuple[list[int], ...]]] = {}
+        """Where windows begin and end, across and down, by exit: of the last grid, as plans ask for them often."""
 
     def window(self, grid: Grid, region: Region, k: int) -> Rect:
         """What the network must see of a frame to take `region` to exit `k`."""
@@ -90,18 +92,31 @@ class Planner:
         self, grid: Grid, wanted: NDArray[np.intp], price: Price, most: float = float("inf")
     ) -> list[tuple[Region, int]]:
         """Rectangles of tiles that want the same exit, and it; halved to what costs at most `most`, or one tile."""
-        left, found = regions_of(wanted), []
-        while left:
-            region, k = left.pop()
-            if region.rows * region.columns > 1 and price(k, self.window(grid, region, k).area) > most:
-                left += [(half, k) for half in region.halves()]
-            else:
-                found.append((region, k))
-        return found
+        return [(region, k) for region, k, _ in self._priced(grid, wanted, price, most)]
 
     def _cost(self, grid: Grid, wanted: NDArray[np.intp], price: Price, most: float) -> float:
-        found = self.pieces(grid, wanted, price, most)
-        return sum(price(k, self.window(grid, region, k).area) for region, k in found)
+        return sum(cost for _, _, cost in self._priced(grid, wanted, price, most))
+
+    def _priced(
+        self, grid: Grid, wanted: NDArray[np.intp], price: Price, most: float
+    ) -> list[tuple[Region, int, float]]:
+        """`pieces`, each with its price."""
+        if grid not in self._spans:
+            sides = (grid.width, grid.height)
+            around = [[spans(side, grid.side, halo, self._multiple) for side in sides] for halo in self.halos]
+            self._spans = {grid: [(*across, *down) for across, down in around]}
+        windows, left, found = self._spans[grid], regions_of(wanted), []
+        while left:
+            region, k = left.pop()
+            lefts, rights, tops, bottoms = windows[k]
+            width = rights[region.column + region.columns - 1] - lefts[region.column]
+            height = bottoms[region.row + region.rows - 1] - tops[region.row]
+            cost = price(k, width * height)
+            if cost > most and region.rows * region.columns > 1:
+                left += [(half, k) for half in region.halves()]
+            else:
+                found.append((region, k, cost))
+        return found
 
 
 def regions_of(wanted: NDArray[np.intp]) -> list[tuple[Region, int]]:
