@@ -106,8 +106,8 @@ class Refiner:
                 break
         kept &= state.exits == wanted
         state.spent.short = int((state.exits < wanted).sum())
-        if state.fresh.any() and not state.spent.macs:
-            self.costs.relax()
+        if not state.spent.macs and (state.fresh.any() or (state.exits < len(self._planner.macs) - 1).any()):
+            self.costs.relax()  # There was something to do, and no time for it.
             self._colouring.fade()
             self._planning.fade()
         return self._finish(state, kept)

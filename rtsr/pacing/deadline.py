@@ -103,22 +103,22 @@ class Ladder:
     patience: int = 8
     """Frames in a row that the next rung must have fitted before it is taken."""
     spare: float = 0.85
-    """Share of the budget that a higher rung may need."""
+    """Share of the budget that a higher rung may need; the lowest above interpolation may need all of it."""
     waited: int = 0
 
     def next(self, costs_ns: Sequence[float], budget_ns: float) -> "Ladder":
         """Where to stand for the next frame, given what every rung costs now; costs grow with the rung."""
+        fitting, roomy = _highest(costs_ns, budget_ns), _highest(costs_ns, self.spare * budget_ns)
+        able = max(roomy, min(fitting, 1))
         if self.rung < 0:
-            return replace(self, rung=_highest(costs_ns, self.spare * budget_ns))
-        fitting = _highest(costs_ns, budget_ns)
+            return replace(self, rung=able)
         if fitting < self.rung:
             return replace(self, rung=fitting, waited=0)
-        higher = self.rung + 1
-        if higher >= len(costs_ns) or costs_ns[higher] > self.spare * budget_ns:
+        if self.rung >= able:
             return replace(self, waited=0)
         if self.waited + 1 < self.patience:
             return replace(self, waited=self.waited + 1)
-        return replace(self, rung=higher, waited=0)
+        return replace(self, rung=self.rung + 1, waited=0)
 
 
 def _highest(costs_ns: Sequence[float], budget_ns: float) -> int:
@@ -172,6 +172,8 @@ class Least:
     """What a piece of work takes at least, in nanoseconds, as measured of late; e.g. what comes before refining."""
 
     ns: float = 0.0
+    sure: bool = False
+    """Whether it was measured more than once: the first time may have been a stall."""
 
     def observe(self, took_ns: float) -> None:
         """Learn from a frame; faster to believe in more than in less, but one stall says little of the next frame."""
@@ -179,8 +181,10 @@ class Least:
             self.ns = took_ns
             return
         found = min(took_ns, 2 * self.ns)
-        self.ns += (0.5 if found > self.ns else 0.2) * (found - self.ns)
+        weight = 0.5 if found > self.ns else 0.2 if self.sure else 1.0
+        self.ns += weight * (found - self.ns)
+        self.sure = True
 
     def fade(self) -> None:
         """A frame was not refined: expect a little less, or one stall would end refining for good."""
-        self.ns *= 0.95
+        self.ns *= 0.95 if self.sure else 0.5

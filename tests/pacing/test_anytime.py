@@ -184,7 +184,7 @@ def test_what_can_be_done_at_least_is_rehearsed() -> None:
 
 def test_a_still_picture_goes_on_only_where_there_is_time_for_its_colours() -> None:
     refine = ticking()
-    for budget_ms in (9, 2.9, 2.9, 5, 5):
+    for budget_ms in (9, 2.9, 5, 5):
         due = refine.engine.now + budget_ms * MS
         _, spent = refine.within(frame(1), due)
         assert refine.engine.now - due <= TOLERANCE_NS
@@ -243,6 +243,41 @@ def test_a_paused_picture_gets_better_until_it_is_done_and_then_costs_nothing() 
         macs.append(spent.macs)
     assert all(a <= b for a, b in pairwise(reached)) and reached[-1] > reached[0]
     assert macs[-1] == 0 and (refine.within(picture, refine.engine.now + 4 * MS)[0][0] == planes[0]).all()
+
+
+class Stalling(Ticking):
+    """The first conversion of colours after `stall` was set takes so many milliseconds more."""
+
+    stall = 0.0
+
+    def rgb(self, frame: Frame) -> np.ndarray:
+        self.engine.now += self.stall * MS
+        self.stall = 0.0
+        return super().rgb(frame)
+
+
+def test_a_paused_picture_goes_on_getting_better_after_a_stall() -> None:
+    refine = ticking()
+    refine.surface = surface = Stalling(refine.engine)
+    for i in range(400):
+        surface.stall = 30.0 if i == 3 else 0.0
+        due = refine.engine.now + (12 if i == 0 else 5) * MS
+        _, spent = refine.within(frame(1, flat=0), due)
+        refine.engine.now = max(refine.engine.now, due)
+    assert spent.tiles[-1] == spent.tiles.sum() and spent.macs == 0
+
+
+@pytest.mark.parametrize("stall", [10.0, 100.0, 500.0])
+def test_a_stall_in_the_first_frame_costs_few_of_the_next(stall: float) -> None:
+    refine = ticking()
+    refine.surface = surface = Stalling(refine.engine)
+    surface.stall, refined = stall, []
+    for i in range(20):
+        due = refine.engine.now + 12 * MS
+        _, spent = refine.within(frame(i % 3, flat=0), due)
+        refined.append(spent.macs > 0)
+        refine.engine.now = max(refine.engine.now, due)
+    assert all(refined[8:])
 
 
 def test_what_was_handed_out_is_not_written_to_again() -> None:

@@ -48,7 +48,18 @@ def test_one_stall_does_not_end_refining() -> None:
 def test_a_ladder_starts_where_it_fits_with_something_to_spare() -> None:
     assert Ladder().next([0, 10, 84, 200], 100).rung == 2
     assert Ladder().next([0, 10, 86, 200], 100).rung == 1
+    assert Ladder().next([0, 95, 200], 100).rung == 1  # A network that only just fits is better than none.
     assert Ladder().next([0, 110], 100).rung == 0
+
+
+def test_a_network_that_only_just_fits_is_taken_again() -> None:
+    ladder = Ladder(rung=0)
+    for _ in range(ladder.patience):
+        ladder = ladder.next([0, 95, 99], 100)
+    assert ladder.rung == 1
+    for _ in range(5 * ladder.patience):
+        ladder = ladder.next([0, 95, 99], 100)
+    assert ladder.rung == 1
 
 
 def test_a_ladder_steps_down_at_once_and_climbs_slowly() -> None:
@@ -61,6 +72,17 @@ def test_a_ladder_steps_down_at_once_and_climbs_slowly() -> None:
         ladder = ladder.next(costs, 100)
         rungs.append(ladder.rung)
     assert rungs == [1] * 7 + [2] * 8 + [3]
+
+
+def test_a_first_measurement_that_was_a_stall_is_soon_forgotten() -> None:
+    least, faded = Least(), 0
+    least.observe(500 * MS)
+    while least.ns > 10 * MS:
+        least.fade()
+        faded += 1
+    assert faded < 8
+    least.observe(5 * MS)
+    assert least.ns == 5 * MS and least.sure
 
 
 def test_a_ladder_does_not_swing_where_a_rung_only_just_fits() -> None:
