@@ -18,7 +18,7 @@ from rtsr.regions import Grid, Region, join
 from rtsr.surface import Captured, Sized, Surface, Upscaled
 
 SLICE = 3
-"""A region takes no more than this part of a frame's time, so that the clock is read often enough."""
+"""A region of several tiles takes no more than this part of a frame's time, so that the clock is read often enough."""
 
 Array = NDArray[np.float32]
 
@@ -184,7 +184,7 @@ class Refiner:
 
     def _changed(self, frame: Sized, grid: Grid) -> NDArray[np.bool_]:
         last = self._last
-        if not self.reuse or last is None or last.grid != grid:
+        if not self.reuse or last is None or (frame.width, frame.height) != (last.frame.width, last.frame.height):
             self._last = None
             return np.ones((grid.rows, grid.columns), bool)
         return self.surface.changed(last.frame, frame, grid, max(self._planner.halos))
@@ -247,14 +247,14 @@ class Refiner:
 
     def _refine_region(self, state: _State, region: Region, k: int, due_ns: float) -> None:
         """Take `region` to exit `k`, or to the furthest before it that there is time for."""
-        reached = int(state.exits[region.tiles].max())
+        reached, rgb = int(state.exits[region.tiles].max()), self._colours(state)
+        if self._last is not None and state.large is self._last.large:
+            state.large = tuple(plane.copy() for plane in state.large)
         while k > reached and not self._in_time(k, self._planner.window(state.grid, region, k).area, due_ns):
             k -= 1
         if k <= reached:
             return
-        seen, rgb = self._planner.window(state.grid, region, k), self._colours(state)
-        if self._last is not None and state.large is self._last.large:
-            state.large = tuple(plane.copy() for plane in state.large)
+        seen = self._planner.window(state.grid, region, k)
         rows, columns = seen.pixels
         began = self.clock()
         upscaled = self.engine.exit(k, np.ascontiguousarray(rgb[:, :, rows, columns]))[0]

@@ -17,7 +17,7 @@ from rtsr.errors import RtsrError
 from rtsr.frame import YUV420P8
 from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
-from rtsr.pacing.deadline import CostModel, Ladder, Rate
+from rtsr.pacing.deadline import CostModel, Ladder, Least, Rate
 from rtsr.pacing.mixed import exit_names
 from rtsr.pacing.paced import Pace
 from rtsr.regions import Grid, Rect, changed
@@ -134,6 +134,7 @@ class Tiles:
             planes, spent = self.refiner.within(picture, due_ns)
         else:
             planes, spent = self.refiner.share(picture, self.quality)
+        picture.release()  # The refiner keeps the picture to compare with the next.
         count = spent.tiles.sum()
         return planes, (spent.tiles / count).tolist(), spent.reused / float(count)
 
@@ -171,18 +172,21 @@ class PacedStream:
         self, method: Method, pace: Pace, size: tuple[int, int], clock: Callable[[], float] = perf_counter_ns
     ) -> None:
         self.method, self.pace, self.size, self.clock = method, pace, size, clock
+        self._copying = Least()
 
     def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         """Frame `n`, upscaled; `f` is the clip's frame."""
         began = self.clock()
-        due_ns = float("inf") if self.pace.deadline is None else began + 1e9 * self.pace.deadline
+        due_ns = float("inf") if self.pace.deadline is None else began + 1e9 * self.pace.deadline - self._copying.ns
         try:
             planes, shares, reused = self.method.make(n, Picture.of(f), due_ns)
         except RtsrError as cause:
             raise vs.Error(f"rtsr: frame {n}: {cause}") from None
+        copied = self.clock()
         made = vs.core.create_video_frame(f.format, *self.size)
         for new, plane in zip(planes_of(made), planes, strict=True):
             new[...] = plane
+        self._copying.observe(self.clock() - copied)
         made.props = f.props
         tag(made, shares, (self.clock() - began) / 1e9, reused)
         made.props["rtsr_exits"] = list(self.method.exits)

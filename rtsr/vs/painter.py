@@ -60,8 +60,9 @@ class Painter:
         """The frame in one piece, or cut into tiles of at most `side` pixels that suit the scale and chroma."""
         if side is None:
             return [Rect(0, 0, self.grid.width, self.grid.height)]
-        grid = Grid(self.grid.width, self.grid.height, max(side // self._multiple, 1) * self._multiple)
-        return [grid.rect(row, column) for row in range(grid.rows) for column in range(grid.columns)]
+        width, height, side = self.grid.width, self.grid.height, max(side // self._multiple, 1) * self._multiple
+        places = [(y, x) for y in range(0, height, side) for x in range(0, width, side)]
+        return [Rect(x, y, min(side, width - x), min(side, height - y)) for y, x in places]
 
     def blank(self, like: Planes) -> list[NDArray]:
         """Planes for the result, of the types of the input's."""

@@ -42,8 +42,12 @@ class Picture:
 
     @cached_property
     def rgb(self) -> NDArray[np.float32]:
-        """(1, 3, H, W) in [0, 1]."""
+        """(1, 3, H, W) in [0, 1]; kept until `release`."""
         return self.coding.decode(self.planes)
+
+    def release(self) -> None:
+        """Let go of `rgb`, several times as large as the planes."""
+        self.__dict__.pop("rgb", None)
 
 
 class Stream:
@@ -54,9 +58,8 @@ class Stream:
     ) -> None:
         self.painter, self.history = painter, history
         self._tiles = painter.tiles(tile)
-        self._most = (
-            painter.grid.rows * painter.grid.columns if tile is None else max(tile // painter.grid.side, 1) ** 2
-        )
+        longest = 1.5 * painter.grid.side  # The last of a row or column.
+        self._most = painter.grid.rows * painter.grid.columns if tile is None else max(int(tile / longest), 1) ** 2
 
     def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         """Frame `n`, upscaled; `f` is the clip's frame."""

@@ -73,8 +73,8 @@ def Upscale(
         peek: Ask for the first frame now, so that a colour matrix that is not known shows at once. Turn it off where
             a host does not allow that (mpv).
 
-    Every frame says in props what it got: `rtsr_exit_share` (shares of its area by exit, bicubic first), `rtsr_ms`
-    and `rtsr_reused` (share of its area); with a deadline or a quality also `rtsr_exits` (their names).
+    Every frame says in props what it got: `rtsr_exit_share` (shares of its tiles by exit, bicubic first), `rtsr_ms`
+    and `rtsr_reused` (share of its tiles); with a deadline or a quality also `rtsr_exits` (their names).
 
     Raises vs.Error, "rtsr: ...", for whatever is wrong with the arguments or the clip.
     """

@@ -1,10 +1,12 @@
 """Frames for a share of the compute, or for a time: what they get, in every format and order."""
 
 from pathlib import Path
+from time import perf_counter_ns
 
 import numpy as np
 import pytest
 
+from rtsr.engine.choice import Means
 from rtsr.engine.stages import StagedEngine
 from rtsr.frame import Frame
 from rtsr.pacing.paced import Pace, PacedUpscaler
@@ -155,3 +157,39 @@ def test_what_cannot_be_is_refused(options: dict, message: str) -> None:
 def test_deadlines_are_written_as_on_the_command_line() -> None:
     large = rtsr_vs.Upscale(moving(), 2, model=EXITS, deadline="2s")
     assert pixels(large, 0)[0].shape == (96, 128)
+
+
+def test_colours_of_a_picture_are_not_kept() -> None:
+    from rtsr.vs.paced import Tiles
+    from rtsr.vs.streams import Picture
+
+    with PacedUpscaler(2, Pace(quality=0.5), model=EXITS) as upscaler:
+        tiles = Tiles(upscaler.engine, upscaler.pace, Means(), True, perf_counter_ns, (2, 2))
+        with as_format(detailed(), vs.YUV420P8).get_frame(0) as frame:
+            picture = Picture.of(frame)
+            tiles.make(0, picture, float("inf"))
+            assert "rgb" not in vars(picture) and picture.rgb.shape == (1, 3, 96, 192)
+
+
+def test_copying_into_a_frame_is_counted() -> None:
+    from rtsr.vs.paced import PacedStream
+
+    now, dues = [0.0], []
+
+    class Method:
+        exits = ("bicubic",)
+
+        def make(self, n, picture, due_ns: float):
+            dues.append(due_ns - now[0])
+            return [np.repeat(np.repeat(plane, 2, 0), 2, 1) for plane in picture.planes], [1.0], 0.0
+
+    def clock() -> float:
+        now[0] += 1e6  # Every look at it takes a millisecond, and so does copying.
+        return now[0]
+
+    stream = PacedStream(Method(), Pace(deadline=0.01), (384, 192), clock)
+    clip = as_format(detailed(), vs.YUV420P8)
+    for n in range(3):
+        with clip.get_frame(n) as frame:
+            stream(n, frame)
+    assert dues == [10e6, 9e6, 9e6]

@@ -5,6 +5,7 @@ from fractions import Fraction
 from threading import Event
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rtsr.upscaler import Upscaler
@@ -49,3 +50,17 @@ def test_a_frame_is_computed_while_the_one_before_still_is(fails: bool, monkeypa
                 assert waiting.result() is zero
     assert same(planes(made), planes(expected))
     assert (made.props["rtsr_reused"] > 0.3) != fails
+
+
+@pytest.mark.parametrize("side", [48, 64, 100])
+def test_tiles_are_no_larger_than_asked_for(side: int) -> None:
+    from rtsr.vs.painter import Painter
+
+    with Upscaler(2) as upscaler:
+        painter = Painter(upscaler.engine, Fraction(2), 190, 158, (2, 2))
+    tiles = painter.tiles(side)
+    seen = np.zeros((158, 190), int)
+    for rect in tiles:
+        assert max(rect.w, rect.h) <= side
+        seen[rect.pixels] += 1
+    assert (seen == 1).all()
