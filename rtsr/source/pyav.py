@@ -44,6 +44,7 @@ class PyAVSource:
         self.path = Path(path)
         self.name = str(path)
         self.container = self._open()
+        self._decoded = self._decode()
         try:
             self._stream = video_stream(self.container, self.name)
             self._stream.thread_type = self.threads
@@ -54,13 +55,12 @@ class PyAVSource:
             self._span: tuple[int, int] | None = None
             self._end = 0.0
             self._timeline = Timeline() if self.joins else None
-            self._decoded = self._decode()
             self._early: list[Copied] = []
             self._first = self._read_first()
             self.video = _describe(self._stream, self._first, self.name)
             self.notes += _reductions(self._stream, self._first)
         except BaseException:
-            self.container.close()
+            self.__exit__()
             raise
 
     @property
@@ -85,6 +85,7 @@ class PyAVSource:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._decoded.close()  # Unfinished, it and this source refer to each other, and the decoder's threads live on.
         self.container.close()
 
     def items(self) -> Generator[Item, None, None]:
@@ -112,7 +113,7 @@ class PyAVSource:
     def _packets(self) -> Iterator[av.Packet]:
         yield from self.container.demux([self._stream, *self.others])
 
-    def _decode(self) -> Iterator[av.VideoFrame | Copied]:
+    def _decode(self) -> Generator[av.VideoFrame | Copied, None, None]:
         damaged = 0
         try:
             for packet in self._packets():
