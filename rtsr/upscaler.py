@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -91,13 +92,15 @@ class Upscaler:
     def __call__(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Upscale an RGB picture, (H, W, 3) uint8, to (round(H * scale), round(W * scale), 3) uint8.
 
-        `size`, width and height, is another size for the result, to which it is cropped or reduced. Raises
-        ArgumentError, a UsageError and a ValueError, for what is no such picture or size.
+        The result is the caller's own, and C-contiguous. `size`, width and height, is another size for it, to which it
+        is cropped or reduced, in other proportions stretched. Raises ArgumentError, a UsageError and a ValueError, for
+        what is no such picture or size.
         """
         _check_image(image)
         width, height = _checked(size) or (round(image.shape[1] * self.scale), round(image.shape[0] * self.scale))
         strips = [self._pixels(image[seen])[kept] for seen, kept in self._strips(*image.shape[:2])]
-        return _fit(strips[0] if len(strips) == 1 else np.concatenate(strips), width, height, "rgb24")
+        large = strips[0] if len(strips) == 1 else np.concatenate(strips)
+        return np.ascontiguousarray(_fit(large, width, height, "rgb24"))
 
     def frame(self, frame: Frame, width: int, height: int) -> Frame:
         """Upscale a video frame to `width` x `height`, both even (see `target_size`)."""
@@ -192,7 +195,8 @@ class Upscaler:
     def _pixels(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """`image`, (H, W, 3), by the engine's scale or a power of it."""
         planar = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)[None] / np.float32(255)
-        return (self._upscale(planar) * 255).round().astype(np.uint8).transpose(1, 2, 0)
+        planes = (self._upscale(planar) * 255).round().astype(np.uint8)
+        return np.asarray(cv2.merge(list(planes)), np.uint8)
 
     def _upscale(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
         """Planar RGB (1, 3, H, W) to (3, H', W'), by the engine's scale or, where that is too small, a power of it."""
