@@ -156,10 +156,19 @@ class PacedUpscaler:
         return self._method.notes
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float | None = None) -> tuple[Frame, Spent]:
-        """Upscale `frame` to `width` x `height`, both even, until `due_ns`; by default for the pace's deadline."""
+        """Upscale `frame` to `width` x `height`, both even, until `due_ns`; by default for the pace's deadline.
+
+        `due_ns` is a time of `clock`. What is made may be taken over for the next frame, which is compared with this
+        one. So planes that can be written to are copied, and may be changed as soon as this returns; read-only ones, as
+        sources give them, are kept, and must stay as they are. The result's planes are read-only: copy what you draw
+        on.
+        """
         if due_ns is None:
             due_ns = float("inf") if self.pace.deadline is None else self.clock() + 1e9 * self.pace.deadline
-        return self._method.frame(frame, width, height, due_ns)
+        large, spent = self._method.frame(frame, width, height, due_ns)
+        for plane in (large.y, large.u, large.v):
+            plane.flags.writeable = False
+        return large, spent
 
     def minimum(self, video: Video, width: int, height: int) -> Minimum:
         """What a frame of `video` takes at least, measured on two of noise; a stream starts anew behind it.
@@ -199,6 +208,7 @@ class _Tiles:
         return tuple(getattr(self.engine, "notes", ()))
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
+        frame = _kept(frame) if self.refiner.reuse else frame
         if self.quality is None:
             planes, spent = self.refiner.within(frame, due_ns - self.fitting.ns)
         else:
@@ -308,6 +318,12 @@ def no_shares(card: Card) -> UsageError:
 def _interpolated(frame: Frame, scale: Fraction, width: int, height: int) -> Frame:
     planes = enlarge((frame.y, frame.u, frame.v), scale, frame.colour.chroma_left)
     return fitted(_left(frame), planes, width, height)
+
+
+def _kept(frame: Frame) -> Frame:
+    """`frame` with copies of the planes that somebody could write to."""
+    y, u, v = (plane.copy() if plane.flags.writeable else plane for plane in (frame.y, frame.u, frame.v))
+    return replace(frame, y=y, u=u, v=v)
 
 
 def _left(frame: Frame) -> Frame:

@@ -308,6 +308,6 @@ def _to_planar_420(picture: av.VideoFrame, colour: Colour) -> av.VideoFrame:
 
 
 def _pixels(plane: VideoPlane) -> NDArray[np.uint8]:
-    """A view of the plane's pixels, (H, W), that keeps the decoder's buffer alive."""
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    """A read-only view of the plane's pixels, (H, W), that keeps the decoder's buffer alive: it may be needed there."""
+    rows = np.frombuffer(memoryview(plane).toreadonly(), np.uint8).reshape(-1, plane.line_size)
     return rows[: plane.height, : plane.width]
