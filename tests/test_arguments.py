@@ -9,9 +9,10 @@ import pytest
 import rtsr
 from rtsr.duration import frame_time
 from rtsr.errors import ArgumentError, UsageError
+from rtsr.frame import Colour, Frame
 from rtsr.job import Job
 from rtsr.pacing.deadline import Late
-from rtsr.pacing.paced import Pace
+from rtsr.pacing.paced import Pace, PacedUpscaler
 from tests.media import make_video, probe
 
 IMAGE = np.zeros((6, 8, 3), np.uint8)
@@ -79,7 +80,11 @@ def test_progress_can_be_watched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("image", "size", "says"),
     [
-        (IMAGE.astype(np.float32), None, "float32; round it to 0 to 255 first"),
+        (
+            IMAGE.astype(np.float32),
+            None,
+            "float32; bring it to 0 to 255, times 255 where white is 1, and round",
+        ),
         (IMAGE[..., 0], None, r"np\.dstack"),
         (np.dstack([IMAGE, IMAGE[..., :1]]), None, "leave out its opacity"),
         (IMAGE.tolist(), None, "not list"),
@@ -107,3 +112,61 @@ def test_paces_are_numbers() -> None:
     with pytest.raises(UsageError, match="a deadline is a number of seconds, not '16ms'"):
         Pace(deadline="16ms")  # type: ignore[arg-type]
     assert frame_time(np.float32(50)) == pytest.approx(0.02)  # type: ignore[arg-type]
+
+
+HALF = np.zeros((3, 4), np.uint8)
+FRAME = Frame(IMAGE[..., 0], HALF, HALF, Colour("bt709"))
+
+
+@pytest.mark.parametrize(
+    ("planes", "says"),
+    [
+        (([[1]], HALF, HALF), "the plane y is an array, .* not list"),
+        ((IMAGE[..., 0], None, HALF), "the plane u is an array, .* not NoneType"),
+        ((IMAGE[..., 0].astype(np.uint16), HALF, HALF), "plane y .* uint16; reduce it to 8 bits first"),
+        ((IMAGE[..., 0], HALF, HALF.astype(np.float32)), "plane v .* float32; reduce it to 8 bits first"),
+        ((IMAGE, HALF, HALF), r"plane y .* \(6, 8, 3\) uint8; a frame has a plane each"),
+        ((IMAGE[:0, :0, 0], HALF[:0, :0], HALF[:0, :0]), r"not empty, got \(0, 0\)"),
+        ((IMAGE[..., 0], HALF, HALF[1:]), r"luma \(6, 8\) needs chroma \(3, 4\), not \(3, 4\) and \(2, 4\)"),
+    ],
+)
+def test_planes_that_cannot_be(planes: Any, says: str) -> None:
+    with pytest.raises(ArgumentError, match=says) as caught:
+        Frame(*planes, Colour("bt709"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("frame", "size", "says"),
+    [
+        (IMAGE, (16, 12), r"a frame is an rtsr\.frame\.Frame, which takes its planes, not ndarray"),
+        (FRAME, (15, 12), "a frame's sides are even, not 15x12"),
+        (FRAME, (0, 0), "a frame's size's width is a whole number above 0, not 0"),
+        (FRAME, (16, -2), "a frame's size's height is a whole number above 0, not -2"),
+        (FRAME, (16.0, 12.0), r"whole number above 0, not 16\.0"),
+    ],
+)
+def test_frames_and_sizes_that_cannot_be(frame: Any, size: Any, says: str) -> None:
+    with (
+        rtsr.Upscaler(2, engine="bicubic") as upscaler,
+        PacedUpscaler(2, Pace(quality=0.5)) as paced,
+        PacedUpscaler(2, Pace(deadline=1.0), model="quicksrnet-small") as whole,
+    ):
+        for use in (upscaler.frame, upscaler.submit, paced.frame, paced.interpolate, whole.frame):
+            with pytest.raises(ArgumentError, match=says):
+                use(frame, *size)
+        assert paced.frame(FRAME, np.int64(16), 12)[0].width == 16  # type: ignore[arg-type]
+
+
+def test_a_pace_is_no_number() -> None:
+    with pytest.raises(UsageError, match=r"the pace is given as Pace\(deadline=0\.016\), not as 0\.016"):
+        PacedUpscaler(2, 0.016)  # type: ignore[arg-type]
+
+
+def test_larger_than_the_scale_is_refused() -> None:
+    with rtsr.Upscaler("1.5", engine="bicubic") as upscale:
+        image = np.zeros((7, 9, 3), np.uint8)
+        for size in ((14, 11), (13, 10), (9, 11)):
+            assert upscale(image, size).shape == (*size[::-1], 3)
+        with pytest.raises(ArgumentError, match=r"15x11 is 1\.67 times 9x7, and this upscales by 1\.5; ask for"):
+            upscale(image, (15, 11))

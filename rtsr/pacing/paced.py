@@ -10,12 +10,13 @@ from typing import Self
 
 import numpy as np
 
+from rtsr.arguments import check_kind, frame_size
 from rtsr.card import Card
 from rtsr.cubic import enlarge
 from rtsr.duration import LONGEST, frame_time
 from rtsr.engine.base import Engine, ExitsEngine
 from rtsr.engine.choice import Means, Tell, runtime_of
-from rtsr.errors import UsageError
+from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Frame, Video
 from rtsr.pacing.anytime import Refiner, Spent
 from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
@@ -105,6 +106,7 @@ class PacedUpscaler:
         turned: bool = False,
         clock: Callable[[], float] = time.perf_counter_ns,
     ) -> None:
+        check_kind(pace, Pace, "the pace", "Pace(deadline=0.016)")
         self.scale, self.pace, self.clock = as_scale(scale), pace, clock
         means = Means(engine, provider, threads, precision)
         network = find_reaching_network(str(model or DEFAULT_MODEL), self.scale)
@@ -124,6 +126,7 @@ class PacedUpscaler:
             raise no_shares(network.card)
         else:
             self._method = _WholeFrames(network, means, tell, size, clock)
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -132,8 +135,13 @@ class PacedUpscaler:
         self.close()
 
     def close(self) -> None:
-        """Leave the engines."""
+        """Leave the engines, and let go of what they hold; what is asked for afterwards is an EngineError."""
+        self._closed = True
         self._method.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError("this PacedUpscaler is closed; make another, or close it later")
 
     @property
     def exits(self) -> tuple[str, ...]:
@@ -156,13 +164,16 @@ class PacedUpscaler:
         return self._method.notes
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float | None = None) -> tuple[Frame, Spent]:
-        """Upscale `frame` to `width` x `height`, both even, until `due_ns`; by default for the pace's deadline.
+        """Upscale `frame`, 8-bit 4:2:0, to `width` x `height` until `due_ns`; by default for the pace's deadline.
 
-        `due_ns` is a time of `clock`. What is made may be taken over for the next frame, which is compared with this
-        one. So planes that can be written to are copied, and may be changed as soon as this returns; read-only ones, as
-        sources give them, are kept, and must stay as they are. The result's planes are read-only: copy what you draw
-        on.
+        Both sides are even, as for `rtsr.Upscaler.frame`; `due_ns` is a time of `clock`. What is made may be taken over
+        for the next frame, which is compared with this one. So planes that can be written to are copied, and may be
+        changed as soon as this returns; read-only ones, as sources give them, are kept, and must stay as they are. The
+        result's planes are read-only: copy what you draw on. Raises ArgumentError, a UsageError and a ValueError, for
+        what is no `Frame` or no such size, and EngineError where the run fails, or after `close`.
         """
+        self._check_open()
+        width, height = frame_size(frame, width, height)
         if due_ns is None:
             due_ns = float("inf") if self.pace.deadline is None else self.clock() + 1e9 * self.pace.deadline
         large, spent = self._method.frame(frame, width, height, due_ns)
@@ -173,8 +184,9 @@ class PacedUpscaler:
     def minimum(self, video: Video, width: int, height: int) -> Minimum:
         """What a frame of `video` takes at least, measured on two of noise; a stream starts anew behind it.
 
-        Raises UsageError where there is no deadline, and so no measured time.
+        Raises UsageError where there is no deadline, and so no measured time; EngineError after `close`.
         """
+        self._check_open()
         if self.pace.deadline is None:
             raise UsageError("a quality takes the time that it takes; a minimum belongs to a deadline")
         random = np.random.default_rng(0)
@@ -184,7 +196,9 @@ class PacedUpscaler:
         return min((self._method.minimum(noise, width, height) for _ in range(2)), key=lambda found: found.begin_ns)
 
     def interpolate(self, frame: Frame, width: int, height: int) -> Frame:
-        """The frame without any network, for one that is late."""
+        """The frame without any network, for one that is late; arguments and errors as for `frame`."""
+        self._check_open()
+        width, height = frame_size(frame, width, height)
         return _interpolated(frame, self._method.scale, width, height)
 
     def untouched(self, frame: Frame) -> Spent:
