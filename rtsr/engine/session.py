@@ -93,28 +93,36 @@ class Graph:
     def __init__(self, path: Path, name: str, threads: int | None, provider: Provider = CPU) -> None:
         self.path, self.name = path, name
         try:
-            self._session = open_session(path, threads, provider)
+            session = open_session(path, threads, provider)
         except (UsageError, EngineError):
             raise
         except Exception as cause:  # ONNX Runtime's errors share no other base
             cure = "reinstall rtsr or export again" if provider.name == "cpu" else "see: rtsr doctor"
             on = "" if provider.name == "cpu" else f" with {provider.title}"
             raise EngineError(f"cannot load {path}{on}: {first_line(cause)}; {cure}") from cause
-        self.inputs = self._session.get_inputs()
-        self.outputs = self._session.get_outputs()
+        self._session: onnxruntime.InferenceSession | None = session
+        self.inputs = session.get_inputs()
+        self.outputs = session.get_outputs()
 
     def describe(self) -> str:
         """Its inputs and outputs, for errors."""
         return ", ".join(f"{end.name} {end.type} {end.shape}" for end in (*self.inputs, *self.outputs))
 
     def run(self, *arrays: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-        """All outputs for all inputs, in order; raises EngineError where the run fails."""
+        """All outputs for all inputs, in order; raises EngineError where the run fails, or after `close`."""
+        if self._session is None:
+            raise EngineError(f"{self.name} is closed; open it anew, or close it later")
         feed = {end.name: array for end, array in zip(self.inputs, arrays, strict=True)}
         try:
             return tuple(cast(list[NDArray[np.float32]], self._session.run(None, feed)))
         except Exception as cause:  # as above
             shapes = ", ".join(str(array.shape) for array in arrays)
             raise EngineError(f"{self.name} failed on {shapes}: {first_line(cause)}") from cause
+
+    def close(self) -> None:
+        """Let go of the network's memory and threads."""
+        self._session = None
+        self.inputs, self.outputs = [], []  # They hold the session, too.
 
 
 def is_picture(end: onnxruntime.NodeArg) -> bool:
