@@ -1,5 +1,7 @@
 """Arguments of a wrong kind from Python get an error of rtsr that says the right one, before anything is done."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +172,36 @@ def test_larger_than_the_scale_is_refused() -> None:
             assert upscale(image, size).shape == (*size[::-1], 3)
         with pytest.raises(ArgumentError, match=r"15x11 is 1\.67 times 9x7, and this upscales by 1\.5; ask for"):
             upscale(image, (15, 11))
+
+
+@pytest.mark.parametrize("latency", ["200ms", 0.2, np.float64(0.2)])
+def test_times_of_live_inputs_are_seconds(latency: Any) -> None:
+    live = rtsr.Live(latency, stall=np.float32(4))  # type: ignore[arg-type]
+    assert live == rtsr.Live(0.2, 4.0) and json.dumps(asdict(live))
+    assert [type(value) for value in asdict(live).values()] == [float, float, bool]
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ({"latency": "200"}, "'200' is not a duration"),
+        ({"latency": [1]}, "not a duration"),
+        ({"stall": 0}, "out of range"),
+        ({"realtime": "yes"}, "realtime is given as True or False, not as 'yes'"),
+    ],
+)
+def test_live_inputs_that_cannot_be(wish: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        rtsr.Live(**wish)
+
+
+def test_reports_of_numpys_numbers_can_be_written(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=3)
+    paces: list[dict[str, Any]] = [
+        {"quality": np.float32(0.25)},
+        {"deadline": np.float32(5)},
+        {"fps": np.float32(0.25), "live": rtsr.Live(np.float32(1), realtime=True)},  # type: ignore[arg-type]
+    ]
+    for pace in paces:
+        report = rtsr.upscale(source, tmp_path / "out.mp4", scale=2, overwrite=True, **pace)
+        assert json.dumps(asdict(report))

@@ -32,7 +32,7 @@ DEFAULT_MODEL = "enaf-quicksrnet-medium"
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much may be spent on a frame: a time, or a share of full compute."""
+    """How much may be spent on a frame: a time, or a share of full compute; raises UsageError unless one is given."""
 
     deadline: float | None = None
     """Seconds from decoded to upscaled."""
@@ -50,6 +50,9 @@ class Pace:
             )
         if self.quality is not None and not (isinstance(self.quality, Real) and 0 <= self.quality <= 1):
             raise UsageError(f"quality is between 0 and 1, not {self.quality!r}")
+        for name in ("deadline", "quality"):  # Python's own numbers, not numpy's.
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else float(value))
 
     def most(self, card: Card) -> float:
         """Multiply-adds per input pixel that a tile may take: of a quality, what the network of `card` takes."""
