@@ -65,6 +65,21 @@ def test_numbers_of_numpy_become_pythons() -> None:
     assert type(Job("in.mp4", scale=np.int64(2)).scale.numerator) is int  # type: ignore
 
 
+def test_numpys_numbers_of_threads_and_rates() -> None:
+    threads, crf = np.int64(2), np.uint8(20)
+    for engine in ("onnx", "bicubic"):
+        with rtsr.Upscaler(2, engine=engine, threads=threads) as upscale:  # type: ignore[arg-type]
+            assert upscale(IMAGE).shape == (12, 16, 3)
+    assert type(Job("in.mp4", scale=2, threads=threads).threads) is int  # type: ignore[arg-type]
+    assert rtsr.Encoding(crf=crf) == rtsr.Encoding(crf=20)  # type: ignore[arg-type]
+    assert rtsr.Encoding(crf=crf).as_options() == {"crf": "20"}  # type: ignore[arg-type]
+    for wrong in (np.int64(0), np.float64(2), True):
+        with pytest.raises(UsageError, match="threads is a whole number"):
+            rtsr.Upscaler(2, threads=wrong)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="crf is between"):
+            rtsr.Encoding(crf=wrong if wrong else np.int64(-1))  # type: ignore[arg-type]
+
+
 def test_numpys_height_makes_the_name(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=2)
     report = rtsr.upscale(source, height=np.int64(96), engine="bicubic")  # type: ignore[arg-type]
@@ -198,7 +213,7 @@ def test_live_inputs_that_cannot_be(wish: dict[str, Any], says: str) -> None:
 def test_reports_of_numpys_numbers_can_be_written(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=3)
     paces: list[dict[str, Any]] = [
-        {"quality": np.float32(0.25)},
+        {"quality": np.float32(0.25), "threads": np.int64(1), "encoding": rtsr.Encoding(crf=np.int64(20))},  # type: ignore
         {"deadline": np.float32(5)},
         {"fps": np.float32(0.25), "live": rtsr.Live(np.float32(1), realtime=True)},  # type: ignore[arg-type]
     ]

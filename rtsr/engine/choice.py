@@ -47,7 +47,7 @@ class Means:
             parse_provider(self.provider)
             if self.engine not in ("auto", "onnx"):
                 raise UsageError(f"a provider is what ONNX Runtime runs on; leave it out, or the engine {self.engine}")
-        check_threads(self.threads)
+        object.__setattr__(self, "threads", check_threads(self.threads))
         if self.threads is not None and self.engine in NVIDIA:
             raise UsageError(f"threads are cores, and the engine {self.engine} runs on the GPU; leave out threads")
         if self.precision is None:

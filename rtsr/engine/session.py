@@ -2,6 +2,7 @@
 
 from contextlib import redirect_stdout
 from io import StringIO
+from numbers import Integral
 from pathlib import Path
 from typing import cast
 
@@ -25,10 +26,12 @@ MOST_THREADS = 256
 """Every one takes time to start, and memory; thousands of them bring a machine to a halt."""
 
 
-def check_threads(threads: object) -> None:
-    """Raise UsageError unless `threads` is None or a whole number of 1 to `MOST_THREADS`."""
-    if threads is None or (isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= MOST_THREADS):
-        return
+def check_threads(threads: object) -> int | None:
+    """`threads` as an int; raises UsageError unless it is None or a whole number of 1 to `MOST_THREADS`."""
+    if threads is None:
+        return None
+    if isinstance(threads, Integral) and not isinstance(threads, bool) and 1 <= int(threads) <= MOST_THREADS:
+        return int(threads)
     raise UsageError(f"threads is a whole number of 1 to {MOST_THREADS}, not {threads!r}; leave it out for all cores")
 
 
@@ -40,7 +43,7 @@ def open_session(
     Raises UsageError for `threads` that cannot be, EngineError where `provider` cannot be used here or leaves the
     network's convolutions to the processor; otherwise whatever ONNX Runtime raises.
     """
-    check_threads(threads)
+    threads = check_threads(threads)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = QUIET
     options.intra_op_num_threads = threads or 0
