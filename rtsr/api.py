@@ -4,6 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+from rtsr.arguments import check_callable
 from rtsr.duration import as_seconds
 from rtsr.job import Job
 from rtsr.pacing.deadline import as_late
@@ -54,6 +55,7 @@ def upscale(
     it is.
     Raises RtsrError; see `rtsr.pipeline.run`.
     """
+    check_callable(watch, "watch")
     return run(
         Job(
             source=source,

@@ -36,6 +36,24 @@ def path(value: object, name: str) -> Path | str:
     return Path(value)
 
 
+def model_name(value: object) -> Path | str:
+    """`value`, if it is a path or text that is not empty; raises UsageError."""
+    if value == "":
+        raise UsageError("the model has an empty name; leave it out for the usual one, or take one of: rtsr models")
+    return path(value, "the model")
+
+
+def chosen(model: object, default: str) -> str:
+    """The name of `model`, None being `default`; raises UsageError as `model_name`."""
+    return default if model is None else str(model_name(model))
+
+
+def check_callable(value: object, name: str) -> None:
+    """Raise UsageError, which calls it `name`, unless `value` is None or can be called."""
+    if value is not None and not callable(value):
+        raise UsageError(f"{name} is called with what there is to tell, e.g. {name}=print, and cannot be {value!r}")
+
+
 def check_kind(value: object, kind: type, name: str, example: str) -> None:
     """Raise UsageError, which calls it `name`, unless `value` is a `kind` such as `example`."""
     if not isinstance(value, kind):
@@ -65,7 +83,7 @@ def picture_size(size: object, image: NDArray, scale: Fraction) -> tuple[int, in
     height, width = image.shape[:2]
     if size is None:
         return round(width * scale), round(height * scale)
-    wanted = _argued(size, "size")
+    wanted = pixels(size)
     if wanted[0] > ceil(width * scale) or wanted[1] > ceil(height * scale):
         times = max(wanted[0] / width, wanted[1] / height)
         raise ArgumentError(
@@ -79,13 +97,14 @@ def frame_size(frame: object, width: object, height: object) -> tuple[int, int]:
     """`width` and `height` as ints; raises ArgumentError unless they are even, and `frame` is a Frame."""
     if not isinstance(frame, Frame):
         raise ArgumentError(f"a frame is an rtsr.frame.Frame, which takes its planes, not {type(frame).__name__}")
-    sides = _argued((width, height), "a frame's size")
+    sides = pixels((width, height), "a frame's size")
     if any(side % 2 for side in sides):
         raise ArgumentError(f"a frame's sides are even, not {sides[0]}x{sides[1]}; see rtsr.upscaler.target_size")
     return sides
 
 
-def _argued(size: object, name: str) -> tuple[int, int]:
+def pixels(size: object, name: str = "size") -> tuple[int, int]:
+    """As `width_and_height`, but raises ArgumentError."""
     try:
         return width_and_height(size, name)
     except UsageError as cause:

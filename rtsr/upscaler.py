@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.arguments import check_picture, frame_size, picture_size
+from rtsr.arguments import check_callable, check_picture, frame_size, picture_size, pixels
 from rtsr.colour import from_rgb, to_rgb
 from rtsr.engine.base import GpuEngine, PlaneEngine, Planes
 from rtsr.engine.choice import Means, Tell, runtime_of
@@ -71,6 +71,8 @@ class Upscaler:
         size: tuple[int, int] | None = None,
     ) -> None:
         self.scale = as_scale(scale)
+        check_callable(tell, "tell")
+        size = None if size is None else pixels(size)
         means = Means(engine, provider, threads, precision)
         self.engine = means.open_reaching(model, DEFAULT_MODEL, self.scale, tell, size)
         self.engine.__enter__()

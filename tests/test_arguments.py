@@ -45,6 +45,9 @@ IMAGE = np.zeros((6, 8, 3), np.uint8)
         ({"source": b"in.mp4"}, "the source is a path"),
         ({"engine": None}, "unknown engine"),
         ({"threads": 1.5}, "threads is a whole number"),
+        ({"model": ""}, "the model has an empty name; leave it out for the usual one"),
+        ({"model": 5}, "the model is a path, as text or a pathlib.Path, not 5"),
+        ({"watch": 5}, "watch is called with what there is to tell, e.g. watch=print, and cannot be 5"),
     ],
 )
 def test_a_wrong_argument_gets_a_usage_error(tmp_path: Path, wish: dict[str, Any], says: str) -> None:
@@ -220,3 +223,21 @@ def test_reports_of_numpys_numbers_can_be_written(tmp_path: Path) -> None:
     for pace in paces:
         report = rtsr.upscale(source, tmp_path / "out.mp4", scale=2, overwrite=True, **pace)
         assert json.dumps(asdict(report))
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ({"model": ""}, "the model has an empty name; leave it out for the usual one"),
+        ({"model": 5}, "the model is a path"),
+        ({"model": b"x"}, "the model is a path"),
+        ({"size": "abc"}, "size is a width and a height such as"),
+        ({"size": (0, -3)}, "size's width is a whole number above 0, not 0"),
+        ({"tell": 5}, "tell is called"),
+    ],
+)
+def test_upscalers_that_cannot_be(wish: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        rtsr.Upscaler(2, **wish)
+    with pytest.raises(UsageError, match=says):
+        PacedUpscaler(2, Pace(quality=0.5), **wish)

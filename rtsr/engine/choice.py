@@ -7,6 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rtsr.arguments import chosen
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine
 from rtsr.engine.onnx import OnnxEngine
@@ -111,7 +112,7 @@ class Means:
     ) -> Engine:
         """The engine that reaches `scale`, in one run or several, best; `model` is by default `default`."""
         if self.engine not in RESAMPLERS:
-            return self.open(find_reaching_network(str(model or default), scale), tell, size)
+            return self.open(find_reaching_network(chosen(model, default), scale), tell, size)
         if model is not None:
             raise UsageError(f"the engine {self.engine} uses no network; leave out either engine or model")
         return RESAMPLERS[self.engine](scale if scale.denominator <= FINEST else Fraction(ceil(scale * FINEST), FINEST))

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from rtsr.arguments import check_kind, frame_size
+from rtsr.arguments import check_callable, check_kind, chosen, frame_size, pixels
 from rtsr.card import Card
 from rtsr.cubic import enlarge
 from rtsr.duration import LONGEST, frame_time
@@ -112,7 +112,9 @@ class PacedUpscaler:
         check_kind(pace, Pace, "the pace", "Pace(deadline=0.016)")
         self.scale, self.pace, self.clock = as_scale(scale), pace, clock
         means = Means(engine, provider, threads, precision)
-        network = find_reaching_network(str(model or DEFAULT_MODEL), self.scale)
+        check_callable(tell, "tell")
+        size = None if size is None else pixels(size)
+        network = find_reaching_network(chosen(model, DEFAULT_MODEL), self.scale)
         if network.card.scale < self.scale:
             fitting = (n.card for n in networks().values() if n.card.scale >= self.scale)
             able = {f"{card.arch}-{card.flavour}" for card in fitting if card.exits or pace.deadline}
