@@ -28,12 +28,12 @@ def width_and_height(value: object, name: str = "size") -> tuple[int, int]:
 
 
 def path(value: object, name: str) -> Path | str:
-    """`value`, if it is a path or text; raises UsageError, which calls it `name`."""
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, os.PathLike):
+    """`value`, if it is a path or text without a NUL character; raises UsageError, which calls it `name`."""
+    if not isinstance(value, str | os.PathLike):
         raise UsageError(f"{name} is a path, as text or a pathlib.Path, not {value!r}")
-    return Path(value)
+    if "\0" in str(value):
+        raise UsageError(f"{name} has a NUL character in its name, which no file has: {str(value)!r}; leave it out")
+    return value if isinstance(value, str) else Path(value)
 
 
 def model_name(value: object) -> Path | str:

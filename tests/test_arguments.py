@@ -5,12 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 import rtsr
 from rtsr.duration import frame_time
-from rtsr.errors import ArgumentError, UsageError
+from rtsr.errors import ArgumentError, RtsrError, SinkError, UsageError
 from rtsr.frame import Colour, Frame
 from rtsr.job import Job
 from rtsr.pacing.deadline import Late
@@ -241,3 +242,39 @@ def test_upscalers_that_cannot_be(wish: dict[str, Any], says: str) -> None:
         rtsr.Upscaler(2, **wish)
     with pytest.raises(UsageError, match=says):
         PacedUpscaler(2, Pace(quality=0.5), **wish)
+
+
+@pytest.mark.parametrize("stem", ["x" * 300, "a\0b"])
+@pytest.mark.parametrize("suffix", [".mp4", ".png", ".vpy"])
+def test_names_that_no_file_can_have(tmp_path: Path, stem: str, suffix: str) -> None:
+    name = tmp_path / f"{stem}{suffix}"
+    video, still = make_video(tmp_path / "in.mp4", frames=2), tmp_path / "in.png"
+    still.write_bytes(cv2.imencode(".png", IMAGE)[1].tobytes())
+    wanted = "has a NUL character in its name" if "\0" in stem else "File name too long.*; choose another name with -o"
+    for source in (video, still):
+        for output in (name, tmp_path / stem / f"out{suffix}"):
+            with pytest.raises((UsageError, SinkError), match=wanted) as caught:
+                rtsr.upscale(source, output, scale=2, engine="bicubic")
+            assert "\n" not in str(caught.value) and "\0" not in str(caught.value)
+    missing = "has a NUL character in its name" if "\0" in stem else "does not exist|VapourSynth|vapoursynth"
+    for output in (None, tmp_path / "out.mp4"):
+        with pytest.raises(RtsrError, match=missing):
+            rtsr.upscale(name, output, scale=2, engine="bicubic")
+    with pytest.raises(RtsrError, match=missing):
+        rtsr.upscale(video, tmp_path / "out.mp4", scale=2, engine="bicubic", reference=name)
+    with pytest.raises(UsageError, match=r"NUL|there is no card"):
+        rtsr.Upscaler(2, model=name.with_suffix(".toml"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "in.png"]
+
+
+def test_a_default_name_that_is_too_long(tmp_path: Path) -> None:
+    source = make_video(tmp_path / f"{'x' * 250}.mp4", frames=2)
+    with pytest.raises(SinkError, match=r"File name too long.*; choose another name with -o"):
+        rtsr.upscale(source, scale=2, engine="bicubic")
+    assert rtsr.upscale(source, tmp_path / "out.mp4", scale=2, engine="bicubic").frames == 2
+
+
+@pytest.mark.parametrize("provider", [5, b"cpu", ["cpu"]])
+def test_a_provider_is_text(provider: Any) -> None:
+    with pytest.raises(UsageError, match=r"a provider is given by its name, e\.g\. 'cuda:1', not as"):
+        rtsr.Upscaler(2, provider=provider)

@@ -1,5 +1,6 @@
 """Frames and packets of a media file, through PyAV."""
 
+import os
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -199,7 +200,7 @@ class Clock:
 
 
 def _open(path: Path) -> InputContainer:
-    if not path.exists():
+    if not os.path.exists(path):  # Unlike Path's, it takes names that are too long, or hold a NUL character.
         raise SourceError(f"{path} does not exist; check the name")
     if path.is_dir():
         raise SourceError(f"{path} is a folder; name a video file in it")
