@@ -101,3 +101,9 @@ def test_whole_runs(tmp_path: Path, clip: Path) -> None:
         with suppress(UsageError):
             upscale(height=44)
         assert threads() == before
+
+
+def test_pictures_are_freed_with_their_source(clip: Path) -> None:
+    with PyAVSource(clip):
+        pass
+    assert not [found for found in gc.get_objects() if isinstance(found, av.VideoFrame)]

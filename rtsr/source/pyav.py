@@ -4,12 +4,13 @@ import os
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
+from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition, Stream
 from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
@@ -247,7 +248,7 @@ def _describe(stream: VideoStream, first: av.VideoFrame, path: str) -> Video:
     if code not in MATRICES:
         raise SourceError(f"{path}: colour matrix {code} (H.273) is not known to rtsr; convert it to BT.709 first")
     full = first.color_range == FULL_RANGE or first.format.name.startswith("yuvj")
-    turned = first.side_data.get("DISPLAYMATRIX")
+    turned = _side_data(first, "DISPLAYMATRIX")
     return Video(
         width=first.width,
         height=first.height,
@@ -264,6 +265,12 @@ def _describe(stream: VideoStream, first: av.VideoFrame, path: str) -> Video:
     )
 
 
+def _side_data(picture: av.VideoFrame, kind: str) -> Any:
+    """As `picture.side_data.get`, which would keep the picture until the next garbage collection."""
+    container: Any = SideDataContainer  # PyAV's types leave out what it takes.
+    return container(picture).get(kind)
+
+
 def _reductions(stream: VideoStream, picture: av.VideoFrame) -> list[str]:
     """What 8-bit 4:2:0 cannot keep of `picture`."""
     lost = []
@@ -271,7 +278,7 @@ def _reductions(stream: VideoStream, picture: av.VideoFrame) -> list[str]:
     if any(component.bits > 8 for component in components):
         lost.append(f"{components[0].bits} bits a sample became 8")
     if (transfer := HDR.get(int(picture.color_trc))) is not None:
-        data = ", and its mastering data was left out" if picture.side_data.get("MASTERING_DISPLAY_METADATA") else ""
+        data = ", and its mastering data was left out" if _side_data(picture, "MASTERING_DISPLAY_METADATA") else ""
         lost.append(f"HDR ({transfer}) in 8 bits shows bands{data}; tone-map it to SDR first")
     if picture.format.name not in PLANAR_420 and len(components) >= 3 and picture.format.chroma_height(2) == 2:
         lost.append("chroma at full height became 4:2:0")
