@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from threading import Event
 
-from rtsr.arguments import check_kind, path
+from rtsr.arguments import check_callable, check_kind, path
 from rtsr.duration import as_seconds
 from rtsr.engine.choice import Tell
 from rtsr.pacing.deadline import as_late
@@ -58,8 +58,8 @@ def upscale(
     network's full compute) says what may be spent on a frame; `late` is "degrade", "repeat" or "drop". With `live`,
     `source` may be an address such as udp://127.0.0.1:5000. The frames are compared with those of `reference`.
 
-    `preset`, the name of one that ships or a path to a .toml file, fills in what is not given here, see
-    `docs/presets.md`. What it says does not always go with the rest: the report's notes name what was left out.
+    `preset`, the name of one that ships (`rtsr presets` lists them) or a path to a .toml file, fills in what is not given
+    here. What it says does not always go with the rest: the report's notes name what was left out.
 
     A picture becomes a larger picture (PNG, JPEG or WebP) in the same way; what is said above of frames, and
     `encoding`, is for videos alone. `watch` is called after every frame of a video, in the calling thread, with how far
@@ -67,6 +67,8 @@ def upscale(
     behind the frame that is being written: the report says that it was `stopped`, and where the part is that was made.
     Raises RtsrError; see `rtsr.pipeline.run`.
     """
+    check_callable(watch, "watch")
+    check_callable(tell, "tell")
     if live is not None:
         check_kind(live, Live, "live", "rtsr.Live()")
     if encoding is not None:

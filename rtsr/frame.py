@@ -6,6 +6,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from rtsr.errors import ArgumentError
+
 KR_KB = {
     "bt709": (0.2126, 0.0722),
     "bt601": (0.299, 0.114),
@@ -60,12 +62,15 @@ YUV420P8 = Sampling()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A picture in 8-bit 4:2:0, its place in time and its colour tags."""
+    """A picture in 8-bit 4:2:0, its place in time and its colour tags.
+
+    Raises ArgumentError, a UsageError and a ValueError, where the planes are of another kind, shape or type, or empty.
+    """
 
     y: NDArray[np.uint8]
-    """Luma, (H, W)."""
+    """Luma, (H, W) uint8, in the range that `colour` says."""
     u: NDArray[np.uint8]
-    """Cb, (ceil(H / 2), ceil(W / 2))."""
+    """Cb, (ceil(H / 2), ceil(W / 2)) uint8."""
     v: NDArray[np.uint8]
     """Cr, as `u`."""
     colour: Colour
@@ -75,9 +80,14 @@ class Frame:
     """In the stream's time base; 0 where unknown."""
 
     def __post_init__(self) -> None:
+        for name in ("y", "u", "v"):
+            _check_plane(getattr(self, name), name)
         half = tuple(-(-side // 2) for side in self.y.shape)
         if self.u.shape != half or self.v.shape != half:
-            raise ValueError(f"luma {self.y.shape} needs chroma {half}, got {self.u.shape}, {self.v.shape}")
+            raise ArgumentError(
+                f"luma {self.y.shape} needs chroma {half}, not {self.u.shape} and {self.v.shape}; a chroma plane has "
+                "half the rows and half the columns, rounded up"
+            )
 
     @property
     def height(self) -> int:
@@ -86,6 +96,15 @@ class Frame:
     @property
     def width(self) -> int:
         return self.y.shape[1]
+
+
+def _check_plane(plane: object, name: str) -> None:
+    if not isinstance(plane, np.ndarray):
+        raise ArgumentError(f"the plane {name} is an array, (H, W) uint8, not {type(plane).__name__}; use np.asarray")
+    if plane.dtype != np.uint8 or plane.ndim != 2 or not plane.size:
+        cure = "; reduce it to 8 bits first" if plane.dtype != np.uint8 else ""
+        cure = "; a frame has a plane each for luma, Cb and Cr" if plane.ndim != 2 else cure
+        raise ArgumentError(f"the plane {name} is (H, W) uint8 and not empty, got {plane.shape} {plane.dtype}{cure}")
 
 
 @dataclass(frozen=True, slots=True)

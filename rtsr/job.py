@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rtsr.arguments import check_kind, path, whole_number, width_and_height
+from rtsr.arguments import check_kind, model_name, path, whole_number, width_and_height
 from rtsr.engine.choice import Means
+from rtsr.engine.session import check_threads
 from rtsr.errors import UsageError
 from rtsr.frame import Video
 from rtsr.pacing.deadline import Late, as_late
@@ -25,6 +26,8 @@ SETTLED: dict[str, Callable[[Any], object]] = {
     "scale": as_scale,
     "height": partial(whole_number, name="height"),
     "size": width_and_height,
+    "model": model_name,
+    "threads": check_threads,
     "late": as_late,
     "reference": lambda reference: Path(path(reference, "the reference")),
 }

@@ -25,6 +25,10 @@ class Wanted:
 
 def parse_provider(text: str) -> Wanted:
     """The provider that `text`, NAME or NAME:DEVICE, names; raises UsageError where there is none of it."""
+    if not isinstance(text, str):
+        raise UsageError(
+            f"a provider is given by its name, e.g. 'cuda:1', not as {text!r}; known: {', '.join(PROVIDERS)}"
+        )
     name, colon, device = text.lower().partition(":")
     if name not in PROVIDERS:
         raise UsageError(f"unknown provider {text!r}; known: {', '.join(PROVIDERS)}, some with a device: cuda:1")

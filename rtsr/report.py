@@ -32,7 +32,7 @@ class Report:
     engine: str
     """Engine and network that ran."""
     input_size: tuple[int, int]
-    """Width and height, as stored."""
+    """Width and height: of a video as stored, of a picture as displayed, turned as its EXIF data say."""
     output_size: tuple[int, int]
     frames: int
     """Frames written."""

@@ -1,5 +1,6 @@
 """Networks and presets on disk: those that ship with rtsr, and others by their path."""
 
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -74,12 +75,16 @@ def find_networks(model: str) -> list[Network]:
     """The networks that `model` can mean, small scales first; raises UsageError and CardError, as `find_network`."""
     if model.endswith(".toml"):
         path = Path(model)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise UsageError(f"there is no card {model}; name a network's .toml file, or one of: rtsr models")
         return [Network(read_card(path), path)]
     if model.endswith(".onnx"):
         card = Path(model).with_suffix(".toml")
-        cure = f"name its card, {card}" if card.is_file() else f"it has no card yet; make one with: rtsr import {model}"
+        cure = (
+            f"name its card, {card}"
+            if os.path.isfile(card)
+            else f"it has no card yet; make one with: rtsr import {model}"
+        )
         raise UsageError(f"{model} is a network's file: {cure}")
     known = networks()
     if model in known:

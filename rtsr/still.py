@@ -1,5 +1,6 @@
 """Still pictures: a file in, a larger one out, with its transparency, colour profile and camera data."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +59,7 @@ class Still:
 def is_still(source: str | Path) -> bool:
     """Whether `source` is a picture's file by its content; GIF and APNG are where there is but one in them."""
     path = Path(source)
-    if address(source) is not None or not path.is_file():  # Pipes and devices would lose what is read here.
+    if address(source) is not None or not os.path.isfile(path):  # Pipes and devices would lose what is read here.
         return False
     try:
         with av.open(str(path.absolute())) as container:

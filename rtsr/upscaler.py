@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.arguments import width_and_height
+from rtsr.arguments import check_callable, check_picture, frame_size, picture_size, pixels
 from rtsr.colour import from_rgb, to_rgb
 from rtsr.engine.base import GpuEngine, PlaneEngine, Planes
 from rtsr.engine.choice import Means, Tell, runtime_of
-from rtsr.errors import ArgumentError, UsageError
+from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Frame, GpuFrame
 from rtsr.scale import as_scale
 
@@ -70,9 +71,12 @@ class Upscaler:
         size: tuple[int, int] | None = None,
     ) -> None:
         self.scale = as_scale(scale)
+        check_callable(tell, "tell")
+        size = None if size is None else pixels(size)
         means = Means(engine, provider, threads, precision)
         self.engine = means.open_reaching(model, DEFAULT_MODEL, self.scale, tell, size)
         self.engine.__enter__()
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +85,8 @@ class Upscaler:
         self.close()
 
     def close(self) -> None:
-        """Leave the engine."""
+        """Leave the engine, and let go of what it holds; what is asked for afterwards is an EngineError."""
+        self._closed = True
         self.engine.__exit__(None, None, None)
 
     def describe(self) -> str:
@@ -91,16 +96,24 @@ class Upscaler:
     def __call__(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Upscale an RGB picture, (H, W, 3) uint8, to (round(H * scale), round(W * scale), 3) uint8.
 
-        `size`, width and height, is another size for the result, to which it is cropped or reduced. Raises
-        ArgumentError, a UsageError and a ValueError, for what is no such picture or size.
+        The result is the caller's own, and C-contiguous. `size`, width and height, is a smaller size for it, to which
+        it is cropped or reduced, in other proportions stretched. Raises ArgumentError, a UsageError and a ValueError,
+        for what is no such picture or size, and EngineError where the run fails, or after `close`.
         """
-        _check_image(image)
-        width, height = _checked(size) or (round(image.shape[1] * self.scale), round(image.shape[0] * self.scale))
+        self._check_open()
+        check_picture(image)
+        width, height = picture_size(size, image, self.scale)
         strips = [self._pixels(image[seen])[kept] for seen, kept in self._strips(*image.shape[:2])]
-        return _fit(strips[0] if len(strips) == 1 else np.concatenate(strips), width, height, "rgb24")
+        large = strips[0] if len(strips) == 1 else np.concatenate(strips)
+        return np.ascontiguousarray(_fit(large, width, height, "rgb24"))
 
     def frame(self, frame: Frame, width: int, height: int) -> Frame:
-        """Upscale a video frame to `width` x `height`, both even (see `target_size`)."""
+        """Upscale a video frame, 8-bit 4:2:0, to `width` x `height`, both even (see `target_size`).
+
+        Where that is not what the scale makes of it, it is cropped, or resized and stretched with Lanczos' filter.
+        Raises ArgumentError, a UsageError and a ValueError, for what is no `Frame` and for a size that is not even,
+        EngineError where the run fails, or after `close`.
+        """
         return self.collect(self.submit(frame, width, height))
 
     @property
@@ -132,19 +145,23 @@ class Upscaler:
         """Start on a frame that a decoder left on the GPU, which is held until it is done; otherwise as `submit`.
 
         With `stay` the result is left there, for `collect_gpu`, in the size that one run of the network makes. Raises
-        UsageError as `check_gpu` does.
+        UsageError as `check_gpu` does, and EngineError where the run fails, or after `close`.
         """
+        self._check_open()
         return UnderWay(frame, width, height, ticket=self.check_gpu().submit_gpu(frame, stay))
 
     def collect_gpu(self, under_way: UnderWay) -> GpuFrame:
         """As `collect`, of a frame that was to stay on the GPU."""
+        self._check_open()
         frame, engine = under_way.frame, self.engine
         assert isinstance(frame, GpuFrame) and isinstance(engine, GpuEngine)
         large = engine.collect_gpu(under_way.ticket)
         return replace(frame, y=large.y, uv=large.uv, colour=replace(frame.colour, chroma_left=True), holds=large)
 
     def submit(self, frame: Frame, width: int, height: int) -> UnderWay:
-        """Start on a frame, whose planes may be changed as soon as this returns; arguments as for `frame`."""
+        """Start on a frame, whose planes may be changed as soon as this returns; arguments, errors as for `frame`."""
+        self._check_open()
+        width, height = frame_size(frame, width, height)
         planes, engine = (frame.y, frame.u, frame.v), self._plane_engine()
         if engine is not None:
             return UnderWay(frame, width, height, ticket=engine.submit(planes, frame.colour))
@@ -153,7 +170,11 @@ class Upscaler:
         return UnderWay(frame, width, height, from_rgb(even, replace(frame.colour, chroma_left=True)))
 
     def collect(self, under_way: UnderWay) -> Frame:
-        """The upscaled frame, waited for; frames are collected in the order in which they were submitted."""
+        """The upscaled frame, waited for; frames are collected in the order in which they were submitted.
+
+        Raises EngineError where the run failed, or after `close`.
+        """
+        self._check_open()
         planes, frame = under_way.planes, under_way.frame
         if planes is None:
             assert isinstance(self.engine, PlaneEngine)
@@ -162,6 +183,10 @@ class Upscaler:
         colour = replace(frame.colour, chroma_left=True)
         large = Frame(*planes, colour, frame.pts, frame.duration)
         return fitted(large, planes, under_way.width, under_way.height)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError("this Upscaler is closed; make another, or close it later")
 
     def _plane_engine(self) -> PlaneEngine | None:
         """The engine, where it takes frames as they are, and one run of it reaches the scale."""
@@ -192,7 +217,8 @@ class Upscaler:
     def _pixels(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """`image`, (H, W, 3), by the engine's scale or a power of it."""
         planar = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)[None] / np.float32(255)
-        return (self._upscale(planar) * 255).round().astype(np.uint8).transpose(1, 2, 0)
+        planes = (self._upscale(planar) * 255).round().astype(np.uint8)
+        return np.asarray(cv2.merge(list(planes)), np.uint8)
 
     def _upscale(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
         """Planar RGB (1, 3, H, W) to (3, H', W'), by the engine's scale or, where that is too small, a power of it."""
@@ -203,27 +229,6 @@ class Upscaler:
             rgb = self.engine.infer(_pad(rgb, card.size_multiple))[:, :, :height, :width]
             reached *= card.scale
         return rgb[0]
-
-
-def _check_image(image: object) -> None:
-    if not isinstance(image, np.ndarray):
-        raise ArgumentError(f"an image is an array, (H, W, 3) uint8, not {type(image).__name__}")
-    if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8 and image.size:
-        return
-    cures = {
-        "repeat grey three times, e.g. np.dstack([image] * 3)": image.ndim == 2,
-        "leave out its opacity, image[..., :3]": image.ndim == 3 and image.shape[2] == 4,
-        "round it to 0 to 255 first": image.dtype != np.uint8,
-    }
-    cure = next((f"; {cure}" for cure, helps in cures.items() if helps and image.size), "")
-    raise ArgumentError(f"an image is (H, W, 3) uint8 and not empty, got {image.shape} {image.dtype}{cure}")
-
-
-def _checked(size: object) -> tuple[int, int] | None:
-    try:
-        return None if size is None else width_and_height(size)
-    except UsageError as cause:
-        raise ArgumentError(str(cause)) from cause
 
 
 def target_size(width: int, height: int, scale: Fraction) -> tuple[int, int]:

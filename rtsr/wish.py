@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from rtsr.engine import RESAMPLERS
 from rtsr.errors import UsageError
@@ -74,13 +75,13 @@ class Wish:
             scale=self.scale if sized else preset.scale,
             height=self.height if sized else preset.height,
             size=self.size,
-            model=self.model or (None if self.engine in RESAMPLERS else preset.model),
-            engine=self.engine or ("auto" if self.model else preset.engine) or "auto",
-            provider=self.provider or (None if self.engine not in (None, "auto", "onnx") else preset.provider),
-            precision=self.precision or (preset.precision if self._on_gpu() else None),
-            decode=self.decode or (preset.decode if self._on_gpu() else None) or "cpu",
+            model=_first(self.model, None if self.engine in RESAMPLERS else preset.model),
+            engine=_first(self.engine, preset.engine if self.model is None else None, "auto"),
+            provider=_first(self.provider, preset.provider if self.engine in (None, "auto", "onnx") else None),
+            precision=_first(self.precision, preset.precision if self._on_gpu() else None),
+            decode=_first(self.decode, preset.decode if self._on_gpu() else None, "cpu"),
             pace=pace,
-            late=self.late or (preset.late if timed else None),
+            late=_first(self.late, preset.late if timed else None),
             live=live,
             reference=self.reference,
             threads=self.threads,
@@ -140,3 +141,8 @@ class Wish:
 
     def _keeps_encoder(self, preset: Preset) -> bool:
         return self.codec is None or self.codec == (preset.codec or "libx264")
+
+
+def _first(*said: Any) -> Any:
+    """The first that is not None, if there is one."""
+    return next((value for value in said if value is not None), None)

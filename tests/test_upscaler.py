@@ -51,6 +51,21 @@ def test_large_pictures_are_upscaled_in_strips_that_nobody_sees(
     assert np.abs(strips.astype(int) - whole).max() <= 1 and (strips == whole).mean() > 0.999
 
 
+@pytest.mark.parametrize("engine", ["auto", "bicubic"])
+@pytest.mark.parametrize("strip", [1 << 21, 40 * 65])
+def test_results_lie_in_memory_as_others_expect_pictures(
+    engine: str, strip: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtsr.upscaler.STRIP", strip)
+    image = picture(101, 65)
+    with Upscaler("1.5", engine=engine) as upscale:
+        for size in (None, (97, 151), (96, 150), (80, 120)):
+            large = upscale(image, size)
+            assert large.flags.c_contiguous and large.flags.writeable
+        tiny = upscale(image[:1, :1])
+        assert tiny.shape == (2, 2, 3) and tiny.flags.c_contiguous
+
+
 @pytest.mark.parametrize("scale", [1.5, 2])
 @pytest.mark.parametrize("size", [(2160, 3840), (2161, 3840), (3000, 4000), (1081, 1920), (90, 30_000), (16_384, 200)])
 def test_strips_are_about_alike_and_leave_nothing_out(scale: float, size: tuple[int, int]) -> None:

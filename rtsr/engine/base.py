@@ -29,7 +29,9 @@ class Engine(Protocol):
         """
         ...
 
-    def __exit__(self, *exc: object) -> None: ...
+    def __exit__(self, *exc: object) -> None:
+        """Free what it holds; it need not run afterwards."""
+        ...
 
 
 class ExitsEngine(Engine, Protocol):

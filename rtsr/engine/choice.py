@@ -7,6 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rtsr.arguments import chosen
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine
 from rtsr.engine.onnx import OnnxEngine
@@ -47,7 +48,7 @@ class Means:
             parse_provider(self.provider)
             if self.engine not in ("auto", "onnx"):
                 raise UsageError(f"a provider is what ONNX Runtime runs on; leave it out, or the engine {self.engine}")
-        check_threads(self.threads)
+        object.__setattr__(self, "threads", check_threads(self.threads))
         if self.threads is not None and self.engine in NVIDIA:
             raise UsageError(f"threads are cores, and the engine {self.engine} runs on the GPU; leave out threads")
         if self.precision is None:
@@ -111,7 +112,7 @@ class Means:
     ) -> Engine:
         """The engine that reaches `scale`, in one run or several, best; `model` is by default `default`."""
         if self.engine not in RESAMPLERS:
-            return self.open(find_reaching_network(str(model or default), scale), tell, size)
+            return self.open(find_reaching_network(chosen(model, default), scale), tell, size)
         if model is not None:
             raise UsageError(f"the engine {self.engine} uses no network; leave out either engine or model")
         return RESAMPLERS[self.engine](scale if scale.denominator <= FINEST else Fraction(ceil(scale * FINEST), FINEST))

@@ -44,7 +44,7 @@ class OnnxEngine:
     def infer(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 3, H, W) float32 in [0, 1] to (N, 3, H * scale, W * scale) in [0, 1].
 
-        Raises EngineError where the shape does not fit the card, or the run fails.
+        Raises EngineError where the shape does not fit the card, the run fails, or the engine was left.
         """
         return self._run(tiles)[0]
 
@@ -58,7 +58,9 @@ class OnnxEngine:
         upscaled, kept = self._run(tiles)
         return upscaled, kept
 
-    def __exit__(self, *exc: object) -> None: ...
+    def __exit__(self, *exc: object) -> None:
+        """Let go of the network; what runs next is an EngineError."""
+        self._graph.close()
 
     def _run(self, tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         check_tiles(self.card, tiles)

@@ -2,6 +2,7 @@
 
 from contextlib import redirect_stdout
 from io import StringIO
+from numbers import Integral
 from pathlib import Path
 from typing import cast
 
@@ -25,10 +26,12 @@ MOST_THREADS = 256
 """Every one takes time to start, and memory; thousands of them bring a machine to a halt."""
 
 
-def check_threads(threads: object) -> None:
-    """Raise UsageError unless `threads` is None or a whole number of 1 to `MOST_THREADS`."""
-    if threads is None or (isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= MOST_THREADS):
-        return
+def check_threads(threads: object) -> int | None:
+    """`threads` as an int; raises UsageError unless it is None or a whole number of 1 to `MOST_THREADS`."""
+    if threads is None:
+        return None
+    if isinstance(threads, Integral) and not isinstance(threads, bool) and 1 <= int(threads) <= MOST_THREADS:
+        return int(threads)
     raise UsageError(f"threads is a whole number of 1 to {MOST_THREADS}, not {threads!r}; leave it out for all cores")
 
 
@@ -40,7 +43,7 @@ def open_session(
     Raises UsageError for `threads` that cannot be, EngineError where `provider` cannot be used here or leaves the
     network's convolutions to the processor; otherwise whatever ONNX Runtime raises.
     """
-    check_threads(threads)
+    threads = check_threads(threads)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = QUIET
     options.intra_op_num_threads = threads or 0
@@ -93,28 +96,36 @@ class Graph:
     def __init__(self, path: Path, name: str, threads: int | None, provider: Provider = CPU) -> None:
         self.path, self.name = path, name
         try:
-            self._session = open_session(path, threads, provider)
+            session = open_session(path, threads, provider)
         except (UsageError, EngineError):
             raise
         except Exception as cause:  # ONNX Runtime's errors share no other base
             cure = "reinstall rtsr or export again" if provider.name == "cpu" else "see: rtsr doctor"
             on = "" if provider.name == "cpu" else f" with {provider.title}"
             raise EngineError(f"cannot load {path}{on}: {first_line(cause)}; {cure}") from cause
-        self.inputs = self._session.get_inputs()
-        self.outputs = self._session.get_outputs()
+        self._session: onnxruntime.InferenceSession | None = session
+        self.inputs = session.get_inputs()
+        self.outputs = session.get_outputs()
 
     def describe(self) -> str:
         """Its inputs and outputs, for errors."""
         return ", ".join(f"{end.name} {end.type} {end.shape}" for end in (*self.inputs, *self.outputs))
 
     def run(self, *arrays: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-        """All outputs for all inputs, in order; raises EngineError where the run fails."""
+        """All outputs for all inputs, in order; raises EngineError where the run fails, or after `close`."""
+        if self._session is None:
+            raise EngineError(f"{self.name} is closed; open it anew, or close it later")
         feed = {end.name: array for end, array in zip(self.inputs, arrays, strict=True)}
         try:
             return tuple(cast(list[NDArray[np.float32]], self._session.run(None, feed)))
         except Exception as cause:  # as above
             shapes = ", ".join(str(array.shape) for array in arrays)
             raise EngineError(f"{self.name} failed on {shapes}: {first_line(cause)}") from cause
+
+    def close(self) -> None:
+        """Let go of the network's memory and threads."""
+        self._session = None
+        self.inputs, self.outputs = [], []  # They hold the session, too.
 
 
 def is_picture(end: onnxruntime.NodeArg) -> bool:

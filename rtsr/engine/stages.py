@@ -45,7 +45,8 @@ class StagedEngine:
     def infer(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 3, H, W) float32 in [0, 1] to (N, 3, H * scale, W * scale) in [0, 1], by the last exit.
 
-        Raises EngineError where the shape does not fit the card, or the run fails; so do all that follow.
+        Raises EngineError where the shape does not fit the card, the run fails, or the engine was left; so do all that
+        follow.
         """
         return self.exit(len(self._exits), tiles)
 
@@ -74,7 +75,11 @@ class StagedEngine:
             raise EngineError(f"{self.card.name} has no estimator; train one, or choose an exit for all tiles")
         return self._estimator.run(patches)[0]
 
-    def __exit__(self, *exc: object) -> None: ...
+    def __exit__(self, *exc: object) -> None:
+        """Let go of all graphs; what runs next is an EngineError."""
+        for graph in (*self._stages, *self._heads, *self._exits, self._estimator):
+            if graph is not None:
+                graph.close()
 
     def _place(self, k: int) -> int:
         """Where exit `k` is in the lists."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from math import ceil
 
+from rtsr.arguments import check_kind
 from rtsr.duration import as_seconds
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
@@ -14,7 +15,10 @@ from rtsr.pacing.spending import Spending
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """How a live input is kept up with; times in seconds."""
+    """How a live input is kept up with; times in seconds, also given as text such as "200ms".
+
+    Raises UsageError for what is no duration above 0 and up to an hour.
+    """
 
     latency: float = 0.2
     """How long after its time a frame may be upscaled."""
@@ -24,8 +28,9 @@ class Live:
     """Play a file at its own pace, as if it were live."""
 
     def __post_init__(self) -> None:
-        for seconds in (self.latency, self.stall):
-            as_seconds(seconds)  # Raises UsageError.
+        for name in ("latency", "stall"):
+            object.__setattr__(self, name, as_seconds(getattr(self, name)))
+        check_kind(self.realtime, bool, "realtime", "True or False")
 
 
 class Delivery:

@@ -10,12 +10,13 @@ from typing import Self
 
 import numpy as np
 
+from rtsr.arguments import check_callable, check_kind, chosen, frame_size, pixels
 from rtsr.card import Card
 from rtsr.cubic import enlarge
 from rtsr.duration import LONGEST, frame_time
 from rtsr.engine.base import Engine, ExitsEngine
 from rtsr.engine.choice import Means, Tell, runtime_of
-from rtsr.errors import UsageError
+from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Frame, Video
 from rtsr.pacing.anytime import Refiner, Spent
 from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
@@ -31,7 +32,7 @@ DEFAULT_MODEL = "enaf-quicksrnet-medium"
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much may be spent on a frame: a time, or a share of full compute."""
+    """How much may be spent on a frame: a time, or a share of full compute; raises UsageError unless one is given."""
 
     deadline: float | None = None
     """Seconds from decoded to upscaled."""
@@ -49,6 +50,9 @@ class Pace:
             )
         if self.quality is not None and not (isinstance(self.quality, Real) and 0 <= self.quality <= 1):
             raise UsageError(f"quality is between 0 and 1, not {self.quality!r}")
+        for name in ("deadline", "quality"):  # Python's own numbers, not numpy's.
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else float(value))
 
     def most(self, card: Card) -> float:
         """Multiply-adds per input pixel that a tile may take: of a quality, what the network of `card` takes."""
@@ -105,9 +109,12 @@ class PacedUpscaler:
         turned: bool = False,
         clock: Callable[[], float] = time.perf_counter_ns,
     ) -> None:
+        check_kind(pace, Pace, "the pace", "Pace(deadline=0.016)")
         self.scale, self.pace, self.clock = as_scale(scale), pace, clock
         means = Means(engine, provider, threads, precision)
-        network = find_reaching_network(str(model or DEFAULT_MODEL), self.scale)
+        check_callable(tell, "tell")
+        size = None if size is None else pixels(size)
+        network = find_reaching_network(chosen(model, DEFAULT_MODEL), self.scale)
         if network.card.scale < self.scale:
             fitting = (n.card for n in networks().values() if n.card.scale >= self.scale)
             able = {f"{card.arch}-{card.flavour}" for card in fitting if card.exits or pace.deadline}
@@ -124,6 +131,7 @@ class PacedUpscaler:
             raise no_shares(network.card)
         else:
             self._method = _WholeFrames(network, means, tell, size, clock)
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -132,8 +140,13 @@ class PacedUpscaler:
         self.close()
 
     def close(self) -> None:
-        """Leave the engines."""
+        """Leave the engines, and let go of what they hold; what is asked for afterwards is an EngineError."""
+        self._closed = True
         self._method.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError("this PacedUpscaler is closed; make another, or close it later")
 
     @property
     def exits(self) -> tuple[str, ...]:
@@ -156,16 +169,29 @@ class PacedUpscaler:
         return self._method.notes
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float | None = None) -> tuple[Frame, Spent]:
-        """Upscale `frame` to `width` x `height`, both even, until `due_ns`; by default for the pace's deadline."""
+        """Upscale `frame`, 8-bit 4:2:0, to `width` x `height` until `due_ns`; by default for the pace's deadline.
+
+        Both sides are even, as for `rtsr.Upscaler.frame`; `due_ns` is a time of `clock`. What is made may be taken over
+        for the next frame, which is compared with this one. So planes that can be written to are copied, and may be
+        changed as soon as this returns; read-only ones, as sources give them, are kept, and must stay as they are. The
+        result's planes are read-only: copy what you draw on. Raises ArgumentError, a UsageError and a ValueError, for
+        what is no `Frame` or no such size, and EngineError where the run fails, or after `close`.
+        """
+        self._check_open()
+        width, height = frame_size(frame, width, height)
         if due_ns is None:
             due_ns = float("inf") if self.pace.deadline is None else self.clock() + 1e9 * self.pace.deadline
-        return self._method.frame(frame, width, height, due_ns)
+        large, spent = self._method.frame(frame, width, height, due_ns)
+        for plane in (large.y, large.u, large.v):
+            plane.flags.writeable = False
+        return large, spent
 
     def minimum(self, video: Video, width: int, height: int) -> Minimum:
         """What a frame of `video` takes at least, measured on two of noise; a stream starts anew behind it.
 
-        Raises UsageError where there is no deadline, and so no measured time.
+        Raises UsageError where there is no deadline, and so no measured time; EngineError after `close`.
         """
+        self._check_open()
         if self.pace.deadline is None:
             raise UsageError("a quality takes the time that it takes; a minimum belongs to a deadline")
         random = np.random.default_rng(0)
@@ -175,7 +201,9 @@ class PacedUpscaler:
         return min((self._method.minimum(noise, width, height) for _ in range(2)), key=lambda found: found.begin_ns)
 
     def interpolate(self, frame: Frame, width: int, height: int) -> Frame:
-        """The frame without any network, for one that is late."""
+        """The frame without any network, for one that is late; arguments and errors as for `frame`."""
+        self._check_open()
+        width, height = frame_size(frame, width, height)
         return _interpolated(frame, self._method.scale, width, height)
 
     def untouched(self, frame: Frame) -> Spent:
@@ -199,6 +227,7 @@ class _Tiles:
         return tuple(getattr(self.engine, "notes", ()))
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
+        frame = _kept(frame) if self.refiner.reuse else frame
         if self.quality is None:
             planes, spent = self.refiner.within(frame, due_ns - self.fitting.ns)
         else:
@@ -308,6 +337,12 @@ def no_shares(card: Card) -> UsageError:
 def _interpolated(frame: Frame, scale: Fraction, width: int, height: int) -> Frame:
     planes = enlarge((frame.y, frame.u, frame.v), scale, frame.colour.chroma_left)
     return fitted(_left(frame), planes, width, height)
+
+
+def _kept(frame: Frame) -> Frame:
+    """`frame` with copies of the planes that somebody could write to."""
+    y, u, v = (plane.copy() if plane.flags.writeable else plane for plane in (frame.y, frame.u, frame.v))
+    return replace(frame, y=y, u=u, v=v)
 
 
 def _left(frame: Frame) -> Frame:

@@ -26,18 +26,14 @@ class Reference:
     def __init__(self, path: Path | str, video: Video) -> None:
         self._video = video
         self._source = PyAVSource(path)
-        own = self._source.video
-        wanted, found = (f"{v.width}x{v.height}" for v in (video, own))
-        if wanted != found or own.colour.full_range != video.colour.full_range:
+        try:
+            self._check(path)
+            self._frames = _timed(self._source)
+            self._here = next(self._frames)
+            self._next = next(self._frames, None)
+        except BaseException:
             self._source.__exit__()
-            levels = ["limited", "full"]
-            raise UsageError(
-                f"the reference {path} is {found}, {levels[own.colour.full_range]} range; the output is {wanted}, "
-                f"{levels[video.colour.full_range]} range; give a reference that fits it"
-            )
-        self._frames = _timed(self._source)
-        self._here = next(self._frames)
-        self._next = next(self._frames, None)
+            raise
         self._began: int | None = None
         self.psnr: array = array("f")
         """PSNR-Y of every frame that was compared, in dB: on 8-bit luma as it is in the video, borders included."""
@@ -47,6 +43,17 @@ class Reference:
 
     def __exit__(self, *exc: object) -> None:
         self._source.__exit__()
+
+    def _check(self, path: Path | str) -> None:
+        """Raise UsageError where the reference is of another size or range."""
+        own, video = self._source.video, self._video
+        wanted, found = (f"{v.width}x{v.height}" for v in (video, own))
+        if wanted != found or own.colour.full_range != video.colour.full_range:
+            levels = ["limited", "full"]
+            raise UsageError(
+                f"the reference {path} is {found}, {levels[own.colour.full_range]} range; the output is {wanted}, "
+                f"{levels[video.colour.full_range]} range; give a reference that fits it"
+            )
 
     def compare(self, frame: Frame) -> None:
         """Compare `frame`, in order, with the one at its time; where there is none, it does not count."""

@@ -1,6 +1,7 @@
 """How a video is encoded."""
 
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import av
 from av.codec.codec import UnknownCodecError
@@ -48,8 +49,9 @@ class Encoding:
         if self.crf is None:
             return
         worst = 51 if self.codec in ("libx264", "libx265") else 63
-        if not isinstance(self.crf, int) or isinstance(self.crf, bool) or not 0 <= self.crf <= worst:
+        if not isinstance(self.crf, Integral) or isinstance(self.crf, bool) or not 0 <= self.crf <= worst:
             raise UsageError(f"crf is between 0 (best) and {worst} for {self.codec}, not {self.crf!r}")
+        object.__setattr__(self, "crf", int(self.crf))
         if "crf" in self.options:
             raise UsageError(f"crf is said twice, as {self.crf} and as an option; leave out one of them")
         # For VP8 and VP9, b beside crf is the most that it may take.

@@ -16,7 +16,7 @@ PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
 def check_output(path: Path, source: Path, overwrite: bool) -> None:
     """Raise before any work is done if `path` cannot become the video that is made of `source`."""
     check_target(path, source, overwrite)
-    if path.suffix.lower() in PICTURES and source.exists():
+    if path.suffix.lower() in PICTURES and os.path.exists(source):
         raise UsageError(f"{source} is a video, and {path.name} a picture's name; name the output .mp4 or .mkv")
     if not path.suffix:
         raise UsageError(
@@ -28,18 +28,25 @@ def check_output(path: Path, source: Path, overwrite: bool) -> None:
 
 def check_target(path: Path, source: Path, overwrite: bool) -> None:
     """Raise before any work is done if no file made of `source` can get the name `path`."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return check_folder(path)
+    except (OSError, ValueError) as cause:  # Too long, for one; a NUL character is a ValueError.
+        reason = getattr(cause, "strerror", None) or cause
+        raise SinkError(f"no file can be written as {str(path)!r} ({reason}); choose another name with -o") from cause
     if path.is_dir():
         raise SinkError(f"{path} is a folder; name a file in it with -o")
-    if path.exists() and source.exists() and path.samefile(source):
+    if os.path.exists(source) and path.samefile(source):
         raise SinkError(f"{path} is the input itself; name another output with -o")
-    if path.exists() and not overwrite:
+    if not overwrite:
         raise SinkError(f"{path} exists already; choose another name with -o, or allow it with --overwrite")
     check_folder(path)
 
 
 def check_folder(path: Path) -> None:
     """Raise if no file can be made in the folder of `path`."""
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise SinkError(f"the folder {path.parent} does not exist; make it first")
     if not os.access(path.parent, os.W_OK):
         raise SinkError(f"the folder {path.parent} may not be written to; choose another")

@@ -172,7 +172,7 @@ class LiveSource(PyAVSource):
             if time.monotonic() - self._seen > self._stall:
                 raise TimeoutError
 
-    def _decode(self) -> Iterator[av.VideoFrame | Copied]:
+    def _decode(self) -> Generator[av.VideoFrame | Copied, None, None]:
         last, gaps = None, Gaps()
         self._seen = time.monotonic()
         try:

@@ -1,14 +1,16 @@
 """Frames and packets of a media file, through PyAV."""
 
+import os
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
+from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition, Stream
 from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
@@ -44,6 +46,7 @@ class PyAVSource:
         self.path = Path(path)
         self.name = str(path)
         self.container = self._open()
+        self._decoded = self._decode()
         try:
             self._stream = video_stream(self.container, self.name)
             self._stream.thread_type = self.threads
@@ -54,13 +57,12 @@ class PyAVSource:
             self._span: tuple[int, int] | None = None
             self._end = 0.0
             self._timeline = Timeline() if self.joins else None
-            self._decoded = self._decode()
             self._early: list[Copied] = []
             self._first = self._read_first()
             self.video = _describe(self._stream, self._first, self.name)
             self.notes += _reductions(self._stream, self._first)
         except BaseException:
-            self.container.close()
+            self.__exit__()
             raise
 
     @property
@@ -85,6 +87,7 @@ class PyAVSource:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._decoded.close()  # Unfinished, it and this source refer to each other, and the decoder's threads live on.
         self.container.close()
 
     def items(self) -> Generator[Item, None, None]:
@@ -112,7 +115,7 @@ class PyAVSource:
     def _packets(self) -> Iterator[av.Packet]:
         yield from self.container.demux([self._stream, *self.others])
 
-    def _decode(self) -> Iterator[av.VideoFrame | Copied]:
+    def _decode(self) -> Generator[av.VideoFrame | Copied, None, None]:
         damaged = 0
         try:
             for packet in self._packets():
@@ -198,7 +201,7 @@ class Clock:
 
 
 def _open(path: Path) -> InputContainer:
-    if not path.exists():
+    if not os.path.exists(path):  # Unlike Path's, it takes names that are too long, or hold a NUL character.
         raise SourceError(f"{path} does not exist; check the name")
     if path.is_dir():
         raise SourceError(f"{path} is a folder; name a video file in it")
@@ -245,7 +248,7 @@ def _describe(stream: VideoStream, first: av.VideoFrame, path: str) -> Video:
     if code not in MATRICES:
         raise SourceError(f"{path}: colour matrix {code} (H.273) is not known to rtsr; convert it to BT.709 first")
     full = first.color_range == FULL_RANGE or first.format.name.startswith("yuvj")
-    turned = first.side_data.get("DISPLAYMATRIX")
+    turned = _side_data(first, "DISPLAYMATRIX")
     return Video(
         width=first.width,
         height=first.height,
@@ -262,6 +265,12 @@ def _describe(stream: VideoStream, first: av.VideoFrame, path: str) -> Video:
     )
 
 
+def _side_data(picture: av.VideoFrame, kind: str) -> Any:
+    """As `picture.side_data.get`, which would keep the picture until the next garbage collection."""
+    container: Any = SideDataContainer  # PyAV's types leave out what it takes.
+    return container(picture).get(kind)
+
+
 def _reductions(stream: VideoStream, picture: av.VideoFrame) -> list[str]:
     """What 8-bit 4:2:0 cannot keep of `picture`."""
     lost = []
@@ -269,7 +278,7 @@ def _reductions(stream: VideoStream, picture: av.VideoFrame) -> list[str]:
     if any(component.bits > 8 for component in components):
         lost.append(f"{components[0].bits} bits a sample became 8")
     if (transfer := HDR.get(int(picture.color_trc))) is not None:
-        data = ", and its mastering data was left out" if picture.side_data.get("MASTERING_DISPLAY_METADATA") else ""
+        data = ", and its mastering data was left out" if _side_data(picture, "MASTERING_DISPLAY_METADATA") else ""
         lost.append(f"HDR ({transfer}) in 8 bits shows bands{data}; tone-map it to SDR first")
     if picture.format.name not in PLANAR_420 and len(components) >= 3 and picture.format.chroma_height(2) == 2:
         lost.append("chroma at full height became 4:2:0")
@@ -307,6 +316,6 @@ def _to_planar_420(picture: av.VideoFrame, colour: Colour) -> av.VideoFrame:
 
 
 def _pixels(plane: VideoPlane) -> NDArray[np.uint8]:
-    """A view of the plane's pixels, (H, W), that keeps the decoder's buffer alive."""
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    """A read-only view of the plane's pixels, (H, W), that keeps the decoder's buffer alive: it may be needed there."""
+    rows = np.frombuffer(memoryview(plane).toreadonly(), np.uint8).reshape(-1, plane.line_size)
     return rows[: plane.height, : plane.width]

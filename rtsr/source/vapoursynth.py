@@ -1,5 +1,6 @@
 """Frames and sound of a VapourSynth script's output nodes."""
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import chdir, closing
 from fractions import Fraction
@@ -97,7 +98,7 @@ class VapourSynthSource:
 
     def _evaluate(self) -> dict[int, Any]:
         """Run the script; returns its outputs by number."""
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):
             raise SourceError(f"{self.path} does not exist; check the name")
         self._vs.clear_outputs()
         try:

@@ -6,6 +6,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rtsr.arguments import chosen
 from rtsr.card import Card
 from rtsr.engine import RESAMPLERS
 from rtsr.errors import RtsrError, need
@@ -98,6 +99,6 @@ class Scaler(BaseGenericScaler):
     def _network(self, factor: Fraction) -> Card:
         """Of the network that is run to reach `factor`."""
         try:
-            return find_reaching_network(str(self.model or DEFAULT_MODEL), factor).card
+            return find_reaching_network(chosen(self.model, DEFAULT_MODEL), factor).card
         except RtsrError as cause:
             raise vs.Error(f"rtsr: {cause}") from None

@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 from time import perf_counter_ns
 
+from rtsr.arguments import chosen
 from rtsr.duration import as_seconds
 from rtsr.engine.base import Engine
 from rtsr.engine.choice import Means
@@ -171,7 +172,7 @@ def _paced(
     """`clip` by the scale of a network that reaches `scale`, at `pace`, one frame at a time."""
     if means.engine not in RUN_NETWORKS:
         raise UsageError(f"the engine {means.engine} has no shares to spend; leave out deadline and quality")
-    network = find_reaching_network(str(model or PACED_MODEL), scale)
+    network = find_reaching_network(chosen(model, PACED_MODEL), scale)
     card = network.card
     if card.scale < scale:
         raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")

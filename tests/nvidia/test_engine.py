@@ -401,7 +401,6 @@ class TestRefining:
 
 def upscaler(bench, scale=2):
     made = Upscaler(scale, engine="bicubic")
-    made.close()
     made.engine = bench.engine
     return made
 

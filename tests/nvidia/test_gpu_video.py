@@ -228,6 +228,6 @@ class TestSource:
     def test_a_decoder_that_makes_nothing_of_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         source, real = make_video(tmp_path / "in.mp4", frames=2), av.open
         monkeypatch.setattr(av, "open", lambda name, **more: real(name))
-        monkeypatch.setattr(NvdecSource, "_decode", lambda self: iter(()))
+        monkeypatch.setattr(NvdecSource, "_decode", lambda self: (item for item in ()))
         with pytest.raises(SourceError, match=r"no pictures; .* the GPU does not know h264 .* at this size: leave"):
             NvdecSource(source)

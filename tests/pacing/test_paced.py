@@ -9,10 +9,11 @@ import pytest
 import rtsr
 from rtsr.engine.stages import StagedEngine
 from rtsr.errors import UsageError
-from rtsr.frame import Colour, Video
+from rtsr.frame import Colour, Frame, Video
 from rtsr.pacing.deadline import CostModel, Rate
 from rtsr.pacing.paced import Pace, PacedUpscaler
 from rtsr.resources import find_network
+from rtsr.source.pyav import PyAVSource
 from tests.media import luma as lumas
 from tests.media import make_video, picture_number, probe
 
@@ -134,8 +135,6 @@ def test_a_machine_that_was_slow_once_is_tried_again() -> None:
 
 
 def test_the_minimum_leaves_nothing_behind(card: Path, tmp_path: Path) -> None:
-    from rtsr.source.pyav import PyAVSource
-
     with (
         PyAVSource(make_video(tmp_path / "in.mp4", frames=1)) as source,
         PacedUpscaler(SCALE, Pace(1.0), model=card) as up,
@@ -144,3 +143,46 @@ def test_the_minimum_leaves_nothing_behind(card: Path, tmp_path: Path) -> None:
         frame = next(item for item in source.items() if hasattr(item, "y"))
         _, spent = up.frame(frame, 128, 96)  # type: ignore[arg-type]
     assert least.begin_ns > 0 and least.network_ns > 0 and spent.reused == 0 and np.isfinite(spent.begin_ns)
+
+
+def noise(seed: int) -> Frame:
+    random = np.random.default_rng(seed)
+    y, u, v = (random.integers(16, 236, shape, np.uint8) for shape in ((96, 160), (48, 80), (48, 80)))
+    return Frame(y, u, v, Colour("bt709"))
+
+
+def test_a_capture_may_reuse_its_buffer(card: Path) -> None:
+    frames, buffer = [noise(seed) for seed in range(3)], noise(0)
+    with (
+        PacedUpscaler(SCALE, Pace(quality=0.0), model=card) as own,
+        PacedUpscaler(SCALE, Pace(quality=0.0), model=card) as shared,
+    ):
+        for frame in frames:
+            for plane, new in zip((buffer.y, buffer.u, buffer.v), (frame.y, frame.u, frame.v), strict=True):
+                plane[:] = new
+            (wanted, _), (large, spent) = own.frame(frame, 320, 192), shared.frame(buffer, 320, 192)
+            assert spent.reused == 0
+            np.testing.assert_array_equal(large.y, wanted.y)
+            np.testing.assert_array_equal(large.u, wanted.u)
+
+
+@pytest.mark.parametrize("size", [(320, 192), (240, 144)])
+@pytest.mark.parametrize("model", ["enaf-quicksrnet-medium-photo", "quicksrnet-small-photo"])
+def test_what_is_drawn_on_a_result_stays_out_of_the_next(model: str, size: tuple[int, int]) -> None:
+    with PacedUpscaler(SCALE, Pace(deadline=60.0), model=model) as upscaler:
+        first, _ = upscaler.frame(noise(0), *size)
+        for plane in (first.y, first.u, first.v):
+            with pytest.raises(ValueError, match="read-only"):
+                plane[:50] = 255
+        before = first.y.copy()
+        again, _ = upscaler.frame(noise(0), *size)
+        upscaler.frame(noise(1), *size)
+    np.testing.assert_array_equal(first.y, before)
+    np.testing.assert_array_equal(again.y, before)
+
+
+def test_frames_of_files_need_no_copy(tmp_path: Path) -> None:
+    with PyAVSource(make_video(tmp_path / "in.mp4", frames=3, audio=False)) as source:
+        for item in source.items():
+            assert isinstance(item, Frame)
+            assert not any(plane.flags.writeable for plane in (item.y, item.u, item.v))
