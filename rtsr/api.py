@@ -58,8 +58,8 @@ def upscale(
     network's full compute) says what may be spent on a frame; `late` is "degrade", "repeat" or "drop". With `live`,
     `source` may be an address such as udp://127.0.0.1:5000. The frames are compared with those of `reference`.
 
-    `preset`, the name of one that ships (`rtsr presets` lists them) or a path to a .toml file, fills in what is not given
-    here. What it says does not always go with the rest: the report's notes name what was left out.
+    `preset`, the name of one that ships (`rtsr presets` lists them) or a path to a .toml file, fills in what is not
+    given here. What it says does not always go with the rest: the report's notes name what was left out.
 
     A picture becomes a larger picture (PNG, JPEG or WebP) in the same way; what is said above of frames, and
     `encoding`, is for videos alone. `watch` is called after every frame of a video, in the calling thread, with how far

@@ -71,3 +71,19 @@ def test_a_paced_upscaler_that_is_closed(model: str) -> None:
     for use in (upscaler.frame, upscaler.interpolate):
         with pytest.raises(EngineError, match="this PacedUpscaler is closed; make another"):
             use(FRAME, 128, 96)
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="native threads are counted in Linux's /proc")
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize(("model", "measures"), [("enaf-quicksrnet-medium", "exits"), ("quicksrnet-medium", "whole")])
+def test_what_cannot_be_measured_leaves_nothing_open(
+    model: str, measures: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(engines: object) -> None:
+        raise EngineError("out of memory")
+
+    before = len(list(TASKS.iterdir()))
+    monkeypatch.setattr(f"rtsr.pacing.paced.calibrate_{measures}", fails)
+    with pytest.raises(EngineError, match="out of memory"):
+        PacedUpscaler(2, Pace(deadline=1.0), model=model, threads=3)
+    assert len(list(TASKS.iterdir())) == before

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from numbers import Real
@@ -217,9 +218,12 @@ class _Tiles:
     def __init__(self, pace: Pace, engine: ExitsEngine, reuse: bool, clock: Callable[[], float]) -> None:
         self.engine = engine
         self.scale, self.quality = engine.card.scale, pace.quality
-        # Time is kept only where it counts.
-        costs = CostModel({}) if pace.deadline is None else calibrate_exits(self.engine)
-        self.refiner = Refiner(self.engine, clock, costs, reuse)
+        with ExitStack() as stack:
+            stack.push(engine)
+            # Time is kept only where it counts.
+            costs = CostModel({}) if pace.deadline is None else calibrate_exits(engine)
+            self.refiner = Refiner(engine, clock, costs, reuse)
+            stack.pop_all()
         self.fitting = Least()
 
     @property
@@ -268,11 +272,12 @@ class _WholeFrames:
         card = self.network.card
         self.scale = card.scale
         names = [*(n.card.name for n in smaller_networks(self.network)), str(self.network.card_path)]
-        self.rungs = [
-            Upscaler(self.scale, model=name, **asdict(self.means), tell=self.tell, size=self.size) for name in names
-        ]
-        self.engine = self.rungs[-1].engine
-        self.costs = calibrate_whole([rung.engine for rung in self.rungs])
+        wish = {**asdict(self.means), "tell": self.tell, "size": self.size}
+        with ExitStack() as stack:
+            self.rungs = [stack.enter_context(Upscaler(self.scale, model=name, **wish)) for name in names]
+            self.engine = self.rungs[-1].engine
+            self.costs = calibrate_whole([rung.engine for rung in self.rungs])
+            stack.pop_all()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -299,10 +304,12 @@ class _WholeFrames:
         return Spent(np.eye(1, len(self.rungs) + 1, dtype=np.intp)[0], full_macs=full)
 
     def minimum(self, noise: Frame, width: int, height: int) -> Minimum:
-        began = self.clock()
+        began, pixels = self.clock(), noise.width * noise.height
         _interpolated(noise, self.scale, width, height)
-        network_ns = self.costs.expected_ns("rung 0", noise.width * noise.height)
-        return Minimum(self.clock() - began, network_ns)
+        interpolated = self.clock()
+        self.rungs[0].frame(noise, width, height)
+        self.costs.observe("rung 0", pixels, self.clock() - interpolated)
+        return Minimum(interpolated - began, self.costs.cautious_ns("rung 0", pixels))
 
     @property
     def exits(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The filter: checks everything when the script is evaluated, then hands out frames to streams."""
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from math import inf
@@ -178,18 +179,18 @@ def _paced(
         raise UsageError(f"{card.name} does not reach {float(scale):g}; leave out the deadline or quality")
     method: Method
     frames, steps = (clip.width, clip.height), steps_of(clip.format)
-    if card.exits:
-        opened = open_ways(network, pace.most(card), means, size=frames)
-        method = Tiles(opened, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns, steps)
-    elif pace.quality is not None:
-        raise no_shares(card)
-    else:
-        rungs = [
-            steep_bicubic(card.scale),
-            *(means.open(n, size=frames) for n in (*smaller_networks(network), network)),
-        ]
-        painters = [Painter(rung, card.scale, clip.width, clip.height, steps) for rung in rungs]
-        method = Rungs(painters, means, perf_counter_ns)
+    with ExitStack() as stack:
+        if card.exits:
+            opened = stack.enter_context(open_ways(network, pace.most(card), means, size=frames))
+            method = Tiles(opened, pace, means, reuse and NEARLY_LOCAL not in card.arch, perf_counter_ns, steps)
+        elif pace.quality is not None:
+            raise no_shares(card)
+        else:
+            larger = (stack.enter_context(means.open(n, size=frames)) for n in (*smaller_networks(network), network))
+            rungs = [steep_bicubic(card.scale), *larger]
+            painters = [Painter(rung, card.scale, clip.width, clip.height, steps) for rung in rungs]
+            method = Rungs(painters, means, perf_counter_ns)
+        stack.pop_all()
     rows, columns = steps
     size = output_side(clip.width, card.scale, columns), output_side(clip.height, card.scale, rows)
     blank = clip.std.BlankClip(*size, keep=True)
