@@ -11,6 +11,7 @@ from rtsr.engine.stages import StagedEngine
 from rtsr.errors import UsageError
 from rtsr.frame import Colour, Frame, Video
 from rtsr.pacing.deadline import CostModel, Rate
+from rtsr.pacing.delivery import check_possible
 from rtsr.pacing.paced import Pace, PacedUpscaler
 from rtsr.resources import find_network
 from rtsr.source.pyav import PyAVSource
@@ -186,3 +187,36 @@ def test_frames_of_files_need_no_copy(tmp_path: Path) -> None:
         for item in source.items():
             assert isinstance(item, Frame)
             assert not any(plane.flags.writeable for plane in (item.y, item.u, item.v))
+
+
+@pytest.mark.parametrize("deadline_ms", [11.5, 12.0, 13.0, 15.0, 20.0])
+def test_a_deadline_that_is_accepted_gets_the_network(deadline_ms: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that only interpolating (1 ms) and the network (10.3 ms, as measured 10 ms) move."""
+    now = [0.0]
+    small, large = Video(64, 48, Colour("bt709"), Fraction(1, 30)), Video(192, 144, Colour("bt709"), Fraction(1, 30))
+    y, half = np.full((48, 64), 90, np.uint8), np.full((24, 32), 128, np.uint8)
+    picture = Frame(y, half, half, small.colour)
+    enlarged = Frame(*(plane.repeat(3, 0).repeat(3, 1) for plane in (y, half, half)), small.colour)
+
+    def takes(ms: float):
+        def work(*_: object) -> Frame:
+            now[0] += ms * 1e6
+            return enlarged
+
+        return work
+
+    monkeypatch.setattr("rtsr.pacing.paced._interpolated", takes(1.0))
+    monkeypatch.setattr(
+        "rtsr.pacing.paced.calibrate_whole", lambda engines: CostModel({"rung 0": Rate(10e6, 0)}, deviation=0.05)
+    )
+    with PacedUpscaler(
+        3, Pace(deadline=deadline_ms / 1e3), model="quicksrnet-small-photo", clock=lambda: now[0]
+    ) as upscaler:
+        monkeypatch.setattr(upscaler._method.rungs[0], "frame", takes(10.3))  # type: ignore[union-attr]
+        try:
+            check_possible(upscaler, small, large, deadline_ms / 1e3)
+        except UsageError:
+            assert deadline_ms < 13
+            return
+        got = [upscaler.frame(picture, 192, 144)[1].tiles.tolist() for _ in range(20)]
+    assert got == [[0, 1]] * 20
