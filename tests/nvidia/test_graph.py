@@ -12,7 +12,12 @@ from rtsr.nvidia.rehearsal import rounded
 from rtsr.resources import folder
 
 SHIPPED = sorted(folder("engines").glob("**/*.onnx"))
-KINDS = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.UINT8: "uint8"}
+KINDS = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.FLOAT16: "float16",
+    TensorProto.UINT8: "uint8",
+    TensorProto.INT64: "int64",
+}
 
 
 def title(path):
