@@ -59,6 +59,17 @@ class Probe:
     """Of the container."""
 
 
+def make_unreadable_colours(path: Path) -> Path:
+    """Write a picture's video in YCgCo (H.273, matrix 8), which rtsr does not know, to `path`, and return the path."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.colorspace = 8
+        out.mux(stream.encode(picture(0, (64, 48))))
+        out.mux(stream.encode(None))
+    return path
+
+
 def make_video(
     path: Path,
     *,

@@ -18,7 +18,7 @@ from rtsr.quality.comparison import read_input
 from rtsr.quality.reference import Reference
 from rtsr.source.live import PlayedSource
 from rtsr.source.pyav import PyAVSource
-from tests.media import make_video, picture
+from tests.media import make_unreadable_colours, make_video
 
 TASKS = Path("/proc/self/task")
 
@@ -61,14 +61,7 @@ def test_a_source_that_is_left(clip: Path) -> None:
 
 
 def test_a_source_that_cannot_be_opened(tmp_path: Path) -> None:
-    source, before = tmp_path / "in.mkv", threads()
-    with av.open(str(source), "w") as out:
-        stream = out.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.colorspace = 8
-        out.mux(stream.encode(picture(0, (64, 48))))
-        out.mux(stream.encode(None))
-    del stream, out
+    source, before = make_unreadable_colours(tmp_path / "in.mkv"), threads()
     for _ in range(3):
         with pytest.raises(SourceError, match="matrix 8"):
             PyAVSource(source)

@@ -22,7 +22,7 @@ from rtsr.sink.encoding import Encoding
 from rtsr.sink.pyav import PyAVSink
 from rtsr.source.pyav import Clock
 from rtsr.stopping import Stopped
-from tests.media import luma, make_video, picture, picture_number, probe
+from tests.media import luma, make_unreadable_colours, make_video, picture, picture_number, probe
 
 SCALE = Fraction(3, 2)
 
@@ -252,13 +252,7 @@ def test_high_dynamic_range_is_noted_with_its_cure(tmp_path: Path, transfer: int
 
 
 def test_a_colour_matrix_without_a_formula_is_refused(tmp_path: Path) -> None:
-    source = tmp_path / "in.mkv"
-    with av.open(str(source), "w") as out:
-        stream = out.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.colorspace = 8
-        out.mux(stream.encode(picture(0, (64, 48))))
-        out.mux(stream.encode(None))
+    source = make_unreadable_colours(tmp_path / "in.mkv")
     with pytest.raises(SourceError, match="matrix 8"):
         upscale(source, tmp_path / "out.mp4")
 

@@ -16,7 +16,7 @@ from rtsr.provider import PROVIDERS
 from rtsr.scale import parse_scale
 from rtsr.sink.encoding import DEFAULT_CRF
 from rtsr.source.live import address
-from rtsr.wish import Wish
+from rtsr.wish import ONLY_VIDEO, Wish
 
 Sources = Annotated[
     list[str],
@@ -96,14 +96,13 @@ ReportFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report; of several inputs a list, at the end.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 
-ONLY_VIDEO = ("decode", "fps", "deadline", "quality", "late", "live", "realtime", "latency", "stall", "reference")
-ONLY_VIDEO += ("codec", "crf", "encoder_option")
-"""Options that mean nothing for a picture."""
+OPTIONS_ONLY_VIDEO = ("realtime", "stall", "reference", *ONLY_VIDEO, "encoder_option")
+"""What means nothing for a picture, in presets and beside them."""
 
 
 def check_for_picture(source: str, said: Mapping[str, object]) -> None:
     """Raise UsageError where options `said`, by name, say of `source`, a picture, what is said of videos."""
-    wrong = [name for name in ONLY_VIDEO if said.get(name) not in (None, False, [])]
+    wrong = [name for name in OPTIONS_ONLY_VIDEO if said.get(name) not in (None, False, [])]
     if wrong:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in wrong)
         raise UsageError(f"{source} is a picture; leave out what is for videos: {options}")

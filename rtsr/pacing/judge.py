@@ -44,7 +44,7 @@ def by_estimator(
 
     `rgb` is the frame as the network sees it, (3, H, W) in [0, 1]. Bicubic is thought better by `GAMMA` dB on blank
     patches. A tile is as good as its patches on average; those at the frame's border are filled with their mirror
-    image.
+    image, and a rest of less than half a patch is not looked at.
     """
     side = judging.patch
     fine = Grid(grid.width, grid.height, side)
