@@ -13,10 +13,11 @@ from rtsr.frame import Colour
 from rtsr.regions import Rect
 
 
-def copy(rect: Rect, scale: Fraction, source: Planes, target: Planes) -> None:
-    """Copy what `rect` became from one upscaled frame to another; `rect` starts on multiples of 4."""
-    for place, old, new in zip(_places(rect, scale), source, target, strict=True):
-        new[place] = old[place]
+def copy(rect: Rect, seen: Rect, scale: Fraction, source: Planes, target: Planes) -> None:
+    """Copy what `rect` became from `source`, which is what the window `seen` became; both start on multiples of 4."""
+    within = Rect(rect.x - seen.x, rect.y - seen.y, rect.w, rect.h)
+    for place, here, old, new in zip(_places(rect, scale), _places(within, scale), source, target, strict=True):
+        new[place] = old[here]
 
 
 def paste(
@@ -35,7 +36,8 @@ def paste(
     for place, new, plane, skip in zip(
         _places(rect, scale), target, planes, (before, before // 2, before // 2), strict=True
     ):
-        new[place] = plane[:, skip:]
+        part = new[place]  # Less than the rectangle where a network needs more pixels than the frame has.
+        part[...] = plane[: part.shape[0], skip : skip + part.shape[1]]
 
 
 def _places(rect: Rect, scale: Fraction) -> Iterator[tuple[slice, slice]]:

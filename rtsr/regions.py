@@ -139,23 +139,31 @@ def changed(
 
     `factors` are the grid's rows and columns for each of the planes' (chroma). Exact, not a guess.
     """
-    return window_sums((before != now).view(np.uint8), grid, halo, factors) > 0
+    (tops, bottoms), (lefts, rights) = _samples(before.shape, grid, halo, factors)
+    differs = before != now
+    rows = np.array([differs[top:bottom].any(axis=0) for top, bottom in zip(tops, bottoms, strict=True)])
+    columns = [rows[:, left:right].any(axis=1) for left, right in zip(lefts, rights, strict=True)]
+    return np.array(columns).T
 
 
-def window_sums(plane: NDArray, grid: Grid, halo: int = 0, factors: tuple[int, int] = (1, 1)) -> NDArray:
-    """Sum of `plane`, uint8 or float32, over every tile with `halo` around it, (rows, columns).
-
-    From one summed-area table. `factors` as in `changed`.
-    """
+def window_sums(plane: NDArray, grid: Grid) -> NDArray:
+    """Sum of `plane`, uint8 or float32, over every tile, (rows, columns); from one summed-area table."""
     table = np.asarray(cv2.integral(plane))
-    starts, ends = [], []
-    for side, limit, factor in zip((grid.height, grid.width), plane.shape, factors, strict=True):
-        edges = _edges(side, grid.side)
-        starts.append(np.maximum(0, (edges[:-1] - halo) // factor))
-        ends.append(np.minimum(limit, -(-(edges[1:] + halo) // factor)))
-    (top, left), (bottom, right) = starts, ends
+    (top, bottom), (left, right) = _samples(plane.shape, grid)
     outer, inner = table[np.ix_(bottom, right)], table[np.ix_(top, left)]
     return outer - table[np.ix_(top, right)] - table[np.ix_(bottom, left)] + inner
+
+
+def _samples(
+    shape: tuple[int, ...], grid: Grid, halo: int = 0, factors: tuple[int, int] = (1, 1)
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Where tiles with `halo` around them begin and end in a plane of `shape`, down and across."""
+    found = []
+    for side, limit, factor in zip((grid.height, grid.width), shape, factors, strict=True):
+        edges = _edges(side, grid.side)
+        starts, ends = (edges[:-1] - halo) // factor, -(-(edges[1:] + halo) // factor)
+        found.append((np.maximum(starts, 0), np.minimum(ends, limit)))
+    return found
 
 
 def _count(length: int, side: int) -> int:

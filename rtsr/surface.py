@@ -1,5 +1,6 @@
 """How `rtsr.pacing.anytime` reads frames and makes planes of them: in 8-bit 4:2:0, or in whatever a caller has."""
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from rtsr import canvas
 from rtsr.colour import to_rgb
-from rtsr.cubic import Planes, enlarge
+from rtsr.cubic import Planes, enlarge, is_local
 from rtsr.frame import Frame
 from rtsr.regions import Grid, Rect, changed
 
@@ -34,8 +35,16 @@ class Surface(Protocol):
     """What can be done with frames of one kind, which have a width and a height."""
 
     @property
-    def margin(self) -> int:
-        """Input pixels around a rectangle whose upscaled ones its own chroma is made of."""
+    def step(self) -> int:
+        """Luma samples for each of chroma, across or down, whichever is more."""
+        ...
+
+    def local(self, frame: Any, scale: Fraction) -> bool:
+        """Whether all that is made of a crop of `frame` is, to the bit, what is made there of all of it."""
+        ...
+
+    def crop(self, frame: Any, rect: Rect) -> Any:
+        """`rect` of `frame` as a frame of its own; it starts on multiples of `step`."""
         ...
 
     def changed(self, before: Any, now: Any, grid: Grid, halo: int) -> NDArray[np.bool_]:
@@ -54,8 +63,11 @@ class Surface(Protocol):
         """The planes upscaled with Keys' kernel, a = -0.75; they can be written to."""
         ...
 
-    def copy(self, rect: Rect, scale: Fraction, source: Upscaled, target: Upscaled) -> None:
-        """Copy what `rect` became from one upscaled frame to another; `rect` starts on multiples of the tiles' side."""
+    def copy(self, rect: Rect, seen: Rect, scale: Fraction, source: Upscaled, target: Upscaled) -> None:
+        """Copy what `rect` became to an upscaled frame from another, or from what the window `seen` of it became.
+
+        `rect` starts on multiples of the tiles' side, `seen` on multiples of `step` that stay such at the scale.
+        """
         ...
 
     def paste(
@@ -76,7 +88,14 @@ def reach(halo: int, step: int) -> int:
 class Captured:
     """Frames in 8-bit 4:2:0. Planes come out with even sides, chroma sited on the left."""
 
-    margin = 1
+    step = 2
+
+    def local(self, frame: Frame, scale: Fraction) -> bool:
+        return is_local(scale, frame.colour.chroma_left)
+
+    def crop(self, frame: Frame, rect: Rect) -> Frame:
+        half = Rect(rect.x // 2, rect.y // 2, -(-rect.w // 2), -(-rect.h // 2))
+        return replace(frame, y=frame.y[rect.pixels], u=frame.u[half.pixels], v=frame.v[half.pixels])
 
     def changed(self, before: Frame, now: Frame, grid: Grid, halo: int) -> NDArray[np.bool_]:
         if before.colour != now.colour:
@@ -93,8 +112,8 @@ class Captured:
     def enlarge(self, frame: Frame, scale: Fraction) -> Planes:
         return enlarge((frame.y, frame.u, frame.v), scale, frame.colour.chroma_left)
 
-    def copy(self, rect: Rect, scale: Fraction, source: Any, target: Any) -> None:
-        canvas.copy(rect, scale, source, target)
+    def copy(self, rect: Rect, seen: Rect, scale: Fraction, source: Any, target: Any) -> None:
+        canvas.copy(rect, seen, scale, source, target)
 
     def paste(
         self, rect: Rect, seen: Rect, upscaled: NDArray[np.float32], scale: Fraction, frame: Frame, target: Any

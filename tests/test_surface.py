@@ -1,4 +1,4 @@
-"""A changed sample of a frame is seen by every tile for whose result it counts."""
+"""Tiles see every sample that counts for their result, and parts of a frame become what they become in all of it."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -36,3 +36,29 @@ def test_tiles_see_all_that_their_pixels_are_made_of(plane: str, left: bool, hal
             for changed, step in zip(larger, (2, 1, 1), strict=True):
                 rows, columns = (slice(s.start * step, s.stop * step) for s in rect.pixels)
                 assert not changed[rows, columns].any()
+
+
+@pytest.mark.parametrize("scale", [Fraction(3, 2), Fraction(2), Fraction(3)])
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize(("width", "height"), [(4102, 70), (71, 2163), (640, 128)])
+def test_parts_become_what_they_become_in_the_whole(scale: Fraction, left: bool, width: int, height: int) -> None:
+    random, surface = np.random.default_rng(2), Captured()
+    shapes = [(height, width), *[(-(-height // 2), -(-width // 2))] * 2]
+    y, u, v = (random.integers(0, 256, shape, np.uint8) for shape in shapes)
+    frame = Frame(y, u, v, Colour("bt709", chroma_left=left))
+    if not surface.local(frame, scale):
+        assert scale == 3 or not left
+        return
+    whole, made, rgb = surface.enlarge(frame, scale), surface.enlarge(frame, scale), surface.rgb(frame)
+    for plane in made:
+        plane[...] = 0
+    grid = Grid(width, height, 64)
+    for row, column in np.ndindex(grid.rows, grid.columns):
+        rect = grid.rect(row, column)
+        seen = window(rect, 6, grid, 4 * scale.denominator)
+        part = surface.crop(frame, seen)
+        surface.copy(rect, seen, scale, surface.enlarge(part, scale), made)
+        inner = slice(rect.y - seen.y, rect.y - seen.y + rect.h), slice(rect.x - seen.x, rect.x - seen.x + rect.w)
+        assert (surface.rgb(part)[0][:, *inner] == rgb[0][:, *rect.pixels]).all()
+    for a, b in zip(made, whole, strict=True):
+        assert (a == b).all()

@@ -4,7 +4,7 @@ Nothing here waits or owns a clock: the clock is handed in, and read before ever
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from rtsr.engine.base import ExitsEngine
 from rtsr.errors import OutOfMemory
 from rtsr.pacing.deadline import CostModel, Least
-from rtsr.pacing.judge import by_estimator, by_likeness
+from rtsr.pacing.judge import by_estimator
+from rtsr.pacing.picture import Picture
 from rtsr.pacing.plan import SIDE, Planner
-from rtsr.regions import Grid, Region, join
+from rtsr.regions import Grid, Region
 from rtsr.surface import Captured, Sized, Surface, Upscaled
 
 SLICE = 3
@@ -48,17 +49,20 @@ class Spent:
 class _State:
     """A frame, done or on its way; arrays by tile are (rows, columns)."""
 
-    frame: Sized
-    grid: Grid
+    picture: Picture
     fresh: NDArray[np.bool_]
     """Tiles that differ from the last frame's, halo included."""
-    large: Upscaled
-    exits: NDArray[np.intp]
-    """Exit that each tile's output comes from so far."""
-    errors: NDArray[np.floating]
-    """Expected mean squared error, white being 1, by exit: (rows, columns, exits + 1)."""
     spent: Spent
-    rgb: Array | None = None
+    errors: NDArray[np.floating] = field(init=False)
+    """Expected mean squared error, white being 1, by exit: (rows, columns, exits + 1)."""
+    large: Upscaled = ()
+    taken: NDArray[np.bool_] = field(init=False)
+    """Tiles that start from the last frame's output."""
+    exits: NDArray[np.intp] = field(init=False)
+    """Exit that each tile's output comes from so far."""
+
+    def __post_init__(self) -> None:
+        self.exits, self.taken = np.zeros(self.fresh.shape, np.intp), np.zeros_like(self.fresh)
 
 
 class Refiner:
@@ -82,7 +86,7 @@ class Refiner:
         self.costs = costs
         self.reuse = reuse
         self.surface: Surface = Captured() if surface is None else surface
-        self._planner = Planner(self.card, self.surface.margin)
+        self._planner = Planner(self.card, self.surface.step // 2)
         self._colouring, self._planning = Least(), Least()
         self._last: _State | None = None
         self._room = float("inf")
@@ -91,40 +95,41 @@ class Refiner:
     def within(self, frame: Sized, due_ns: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame`, as good as can be had until `due_ns`."""
         state = self._begin(frame)
-        reached = np.zeros_like(state.exits) if self._last is None else np.where(state.fresh, 0, self._last.exits)
+        self._take_over(state, ~state.fresh)
         due_ns -= self.costs.reserve_ns
-        wanted, most = reached, (due_ns - self.clock()) / SLICE
+        reached, wanted, most = state.exits.copy(), state.exits, (due_ns - self.clock()) / SLICE
         if due_ns - self.clock() > self._ready_ns(state) + self.least_ns():
-            if state.fresh.any():
+            if not state.picture.few(state.fresh):
                 self._colours(state)
             wanted = self._plan(state, due_ns, reached, most)
-        kept = self._take_over(state, wanted)
         self._refine(state, wanted, due_ns, most)
         while due_ns - self.clock() > self._ready_ns(state) + self.least_ns():
             # Less was needed than expected, or halos left room for something small.
             if not self._refine(state, self._plan(state, due_ns, state.exits, most), due_ns, most):
                 break
-        kept &= state.exits == wanted
         state.spent.short = int((state.exits < wanted).sum())
         if not state.spent.macs and (state.fresh.any() or (state.exits < len(self._planner.macs) - 1).any()):
             self.costs.relax()  # There was something to do, and no time for it.
             self._colouring.fade()
             self._planning.fade()
-        return self._finish(state, kept)
+        return self._finish(state)
 
     def share(self, frame: Sized, quality: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame` for the share `quality`, 0 to 1, of the network's full compute."""
         state = self._begin(frame)
         budget = quality * state.spent.full_macs * (1 + 1e-9)
-        wanted = self._planner.plan(state.errors, state.grid, self._planner.compute, budget)
-        kept = self._take_over(state, wanted)
+        wanted = self._planner.plan(state.errors, state.picture.grid, self._planner.compute, budget)
+        last = self._last
+        self._take_over(state, np.zeros_like(state.fresh) if last is None else ~state.fresh & (wanted >= last.exits))
         self._refine(state, wanted)
-        return self._finish(state, kept)
+        return self._finish(state)
 
     def untouched(self, frame: Sized) -> Spent:
         """What `frame` counts as where no network does anything for it."""
-        grid, exits = self._grid(frame), len(self._planner.macs)
-        tiles = np.zeros(exits, np.intp)
+        return self._untouched(Picture(frame, self.surface, self.card).grid)
+
+    def _untouched(self, grid: Grid) -> Spent:
+        tiles = np.zeros(len(self._planner.macs), np.intp)
         tiles[0] = grid.rows * grid.columns
         return Spent(tiles, full_macs=self.card.macs_per_pixel * grid.width * grid.height)
 
@@ -136,6 +141,7 @@ class Refiner:
         """Nanoseconds that `frame` takes until it can be refined; what comes next starts anew."""
         began = self.clock()
         state = self._begin(frame)
+        self._take_over(state, ~state.fresh)
         self._colours(state)
         self._plan(state, self.clock() + self._ready_ns(state) + 2 * self.least_ns(), None, float("inf"))
         self.forget()
@@ -143,74 +149,78 @@ class Refiner:
 
     def _ready_ns(self, state: _State) -> float:
         """Expected time from now to the first refinement of `state`: a plan, and the network's input."""
-        return self._planning.ns + (self._colouring.ns if state.rgb is None else 0.0)
+        return self._planning.ns + (self._colouring.ns if state.picture.rgb is None else 0.0)
 
     def _plan(self, state: _State, due_ns: float, reached: NDArray[np.intp] | None, most: float) -> NDArray[np.intp]:
         """The exit wanted for every tile where refining ends at `due_ns`."""
         began = self.clock()
         budget = due_ns - began - self._ready_ns(state)
-        wanted = self._planner.plan(state.errors, state.grid, self._exit_ns, budget, reached, most)
+        wanted = self._planner.plan(state.errors, state.picture.grid, self._exit_ns, budget, reached, most)
         if budget > 0:
             self._planning.observe(self.clock() - began)
         return wanted
 
     def _begin(self, frame: Sized) -> _State:
-        """The interpolated frame, what changed since the last one, and what exits are expected to reach."""
+        """What changed in `frame` since the last one, and what exits are expected to reach."""
         began = self.clock()
-        grid, spent = self._grid(frame), self.untouched(frame)
-        fresh, last = self._changed(frame, grid), self._last
-        large = last.large if last is not None and not fresh.any() else self.surface.enlarge(frame, self.card.scale)
-        errors = last.errors if last is not None and not fresh.any() else np.empty((*fresh.shape, len(spent.tiles)))
-        state = _State(frame, grid, fresh, large, np.zeros(fresh.shape, np.intp), errors, spent)
-        if fresh.any():
-            state.errors = self._judge(state)
-            spent.begin_ns = self.clock() - began
+        picture = Picture(frame, self.surface, self.card)
+        state = _State(picture, self._changed(picture), self._untouched(picture.grid))
+        state.errors = self._judge(state)
+        if state.fresh.any():
+            state.spent.begin_ns = self.clock() - began
         return state
 
-    def _grid(self, frame: Sized) -> Grid:
-        multiple = self.card.size_multiple
-        width, height = (-(-side // multiple) * multiple for side in (frame.width, frame.height))
-        return Grid(width, height, SIDE)
-
-    def _finish(self, state: _State, kept: NDArray[np.bool_]) -> tuple[Upscaled, Spent]:
-        """Sum up, and remember the frame; `kept` are the tiles that were taken over."""
+    def _finish(self, state: _State) -> tuple[Upscaled, Spent]:
+        """Sum up, and remember the frame."""
         spent = state.spent
-        spent.reused = int(kept.sum())
+        if self._last is not None:
+            spent.reused = int((state.taken & (state.exits == self._last.exits)).sum())
         spent.tiles = np.bincount(state.exits.ravel(), minlength=len(spent.tiles))
         spent.expected_psnr = _expected_psnr(state)
-        state.rgb = None
+        state.picture.rgb = None
         self._last = state
         return state.large, spent
 
-    def _changed(self, frame: Sized, grid: Grid) -> NDArray[np.bool_]:
-        last = self._last
-        if not self.reuse or last is None or (frame.width, frame.height) != (last.frame.width, last.frame.height):
+    def _changed(self, picture: Picture) -> NDArray[np.bool_]:
+        last, now, grid = self._last, picture.frame, picture.grid
+        before = None if last is None else last.picture.frame
+        if not self.reuse or before is None or (now.width, now.height) != (before.width, before.height):
             self._last = None
             return np.ones((grid.rows, grid.columns), bool)
-        return self.surface.changed(last.frame, frame, grid, max(self._planner.halos))
+        return self.surface.changed(before, now, grid, max(self._planner.halos))
 
     def _judge(self, state: _State) -> NDArray[np.floating]:
-        if self.card.exits[-1].gain or self.card.estimator is None:
-            return by_likeness(self.surface.luma(state.frame), state.grid, self.card)
-        rgb, luma = self._colours(state)[0], self.surface.luma(state.frame)
-        return by_estimator(rgb, luma, state.grid, self.card.estimator, self.engine.estimate)
+        """Expected mean squared errors: the last frame's where nothing changed."""
+        last, fresh = self._last, state.fresh
+        if last is not None and not fresh.any():
+            return last.errors
+        picture = state.picture
+        if self.card.estimator is not None and not self.card.exits[-1].gain:
+            rgb, luma = self._colours(state)[0], self.surface.luma(picture.frame)
+            return by_estimator(rgb, luma, picture.grid, self.card.estimator, self.engine.estimate)
+        if last is None or not picture.few(fresh):
+            return picture.judged()
+        errors = last.errors.copy()
+        picture.judge(fresh, errors)
+        return errors
 
-    def _take_over(self, state: _State, wanted: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Start from the last output where the input is the same; returns the tiles that need no more than that."""
-        last = self._last
-        if last is None:
-            return np.zeros_like(state.fresh)
-        usable = ~state.fresh & (wanted >= last.exits)
-        kept = usable & (wanted == last.exits)
-        state.exits[usable] = last.exits[usable]
-        if usable.all():
+    def _take_over(self, state: _State, usable: NDArray[np.bool_]) -> None:
+        """Start from the last output where that is `usable`, and elsewhere interpolated."""
+        began, last, picture = self.clock(), self._last, state.picture
+        state.taken = usable
+        if last is None or not usable.any():
+            state.large = picture.enlarged()
+        elif usable.all():
             state.large = last.large  # Copied before it is written to.
-            return kept
-        if state.large is last.large:
-            state.large = self.surface.enlarge(state.frame, self.card.scale)
-        for region in join(usable & (last.exits > 0), usable.size):
-            self.surface.copy(state.grid.rect_of(region), self.card.scale, last.large, state.large)
-        return kept
+        elif picture.few(~usable):
+            state.large = tuple(plane.copy() for plane in last.large)
+            picture.enlarge(~usable, state.large)
+        else:
+            state.large = picture.enlarged()
+            picture.copy(usable & (last.exits > 0), last.large, state.large)
+        if last is not None:
+            state.exits[usable] = last.exits[usable]
+        state.spent.begin_ns += self.clock() - began
 
     def _refine(
         self, state: _State, wanted: NDArray[np.intp], due_ns: float = float("inf"), most_ns: float = float("inf")
@@ -220,13 +230,15 @@ class Refiner:
         Tiles that are there already stay. Returns whether any went further.
         """
         before, todo, timed = state.spent.macs, np.where(wanted > state.exits, wanted, 0), due_ns < float("inf")
+        if not state.picture.few(todo > 0):
+            self._colours(state)
         price = self._exit_ns if timed else self._planner.compute
-        regions = self._planner.pieces(state.grid, todo, price, most_ns)
+        regions = self._planner.pieces(state.picture.grid, todo, price, most_ns)
         # The last is next: best bargains first, and a region that is too long for the time in two halves.
         regions.sort(key=lambda job: self._worth(state, *job))
         while regions and self.clock() < due_ns:
             region, k = regions.pop()
-            area, divisible = self._planner.window(state.grid, region, k).area, region.rows * region.columns > 1
+            area, divisible = self._planner.window(state.picture.grid, region, k).area, region.rows * region.columns > 1
             dear = timed and self._exit_ns(k, area) > due_ns - self.clock()
             if divisible and (dear or area >= self._room):
                 regions += [(half, k) for half in reversed(region.halves())]
@@ -247,19 +259,21 @@ class Refiner:
 
     def _refine_region(self, state: _State, region: Region, k: int, due_ns: float) -> None:
         """Take `region` to exit `k`, or to the furthest before it that there is time for."""
-        reached, rgb = int(state.exits[region.tiles].max()), self._colours(state)
+        reached = int(state.exits[region.tiles].max())
+        while k > reached:
+            seen = self._planner.window(state.picture.grid, region, k)
+            image = state.picture.input(seen)
+            if self._in_time(k, seen.area, due_ns):
+                break
+            k -= 1
+        else:
+            return
         if self._last is not None and state.large is self._last.large:
             state.large = tuple(plane.copy() for plane in state.large)
-        while k > reached and not self._in_time(k, self._planner.window(state.grid, region, k).area, due_ns):
-            k -= 1
-        if k <= reached:
-            return
-        seen = self._planner.window(state.grid, region, k)
-        rows, columns = seen.pixels
         began = self.clock()
-        upscaled = self.engine.exit(k, np.ascontiguousarray(rgb[:, :, rows, columns]))[0]
-        rect = state.grid.rect_of(region)
-        self.surface.paste(rect, seen, upscaled, self.card.scale, state.frame, state.large)
+        upscaled = self.engine.exit(k, image)[0]
+        rect = state.picture.grid.rect_of(region)
+        self.surface.paste(rect, seen, upscaled, self.card.scale, state.picture.frame, state.large)
         if self.costs.rates:  # None where no time is kept.
             self.costs.observe(f"exit {k}", seen.area, self.clock() - began)
         state.exits[region.tiles] = k
@@ -278,13 +292,13 @@ class Refiner:
         return self.costs.expected_ns(f"exit {k}", pixels) if k else 0.0
 
     def _colours(self, state: _State) -> Array:
-        """The whole frame as the network's input, (1, 3, H, W); made when first needed."""
-        if state.rgb is None:
-            began = self.clock()
-            rgb, multiple = self.surface.rgb(state.frame), self.card.size_multiple
-            state.rgb = np.pad(rgb, ((0, 0), (0, 0), *((0, -side % multiple) for side in rgb.shape[2:])), mode="edge")
-            self._colouring.observe(self.clock() - began)
-        return state.rgb
+        """All of the frame as the network's input, timed where it is not there yet."""
+        if state.picture.rgb is not None:
+            return state.picture.rgb
+        began = self.clock()
+        rgb = state.picture.colours()
+        self._colouring.observe(self.clock() - began)
+        return rgb
 
 
 def _at(errors: NDArray[np.floating], exits: NDArray[np.intp]) -> NDArray[np.floating]:
@@ -294,4 +308,4 @@ def _at(errors: NDArray[np.floating], exits: NDArray[np.intp]) -> NDArray[np.flo
 
 def _expected_psnr(state: _State) -> float:
     """Peak signal-to-noise ratio that the estimates promise for the whole frame, in dB."""
-    return float(-10 * np.log10(np.average(_at(state.errors, state.exits), weights=state.grid.areas())))
+    return float(-10 * np.log10(np.average(_at(state.errors, state.exits), weights=state.picture.grid.areas())))

@@ -21,17 +21,24 @@ GAMMA = 1.0
 LIKENESS = 0.45
 """Bicubic's squared error over that of halving, divided by the scale: 0.39 and 0.50 at x1.5 and x2 on BSD100, twice
 as much on aliased renders."""
+JUDGED = 5
+"""Pixels around a tile that count where the picture is halved and enlarged again."""
 NOTHING = 1e-7
 """Squared error of a tile without any detail (70 dB), white being 1."""
 
 Array = NDArray[np.floating]
 
 
-def by_likeness(luma: NDArray[np.uint8], grid: Grid, card: Card) -> Array:
-    """Expected squared errors of exits 0, 1, ..., white being 1: (rows, columns, exits + 1)."""
-    half = cv2.resize(luma, [max(side // 2, 1) for side in luma.shape[::-1]], interpolation=cv2.INTER_AREA)
-    lost = cv2.absdiff(cv2.resize(half, luma.shape[::-1], interpolation=cv2.INTER_CUBIC), luma)
-    squared = np.square(lost, dtype=np.float32)
+def by_likeness(luma: NDArray[np.uint8], grid: Grid, card: Card, left: int = 0, top: int = 0) -> Array:
+    """Expected squared errors of exits 0, 1, ..., white being 1: (rows, columns, exits + 1).
+
+    `grid` begins `left` and `top` pixels into `luma`. Tiles that are `JUDGED` pixels and more from where a picture was
+    cut, at even places, are judged as they are in the whole of it.
+    """
+    even = cv2.copyMakeBorder(luma, 0, luma.shape[0] % 2, 0, luma.shape[1] % 2, cv2.BORDER_REPLICATE)
+    half = cv2.resize(even, [side // 2 for side in even.shape[::-1]], interpolation=cv2.INTER_AREA)
+    lost = cv2.absdiff(cv2.resize(half, even.shape[::-1], interpolation=cv2.INTER_CUBIC), even)
+    squared = np.square(lost[top : luma.shape[0], left : luma.shape[1]], dtype=np.float32)
     bicubic = LIKENESS * float(card.scale) * window_sums(squared, grid) / grid.areas() / 255**2 + NOTHING
     gains = np.array([0.0, *(exit.gain for exit in card.exits)])
     return bicubic[..., None] * 10 ** (-gains / 10)

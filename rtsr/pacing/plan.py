@@ -24,7 +24,10 @@ Price = Callable[[int, int], float]
 
 
 class Planner:
-    """Plans for frames that the network of `card` upscales; `margin` is that of their `rtsr.surface.Surface`."""
+    """Plans for frames that the network of `card` upscales.
+
+    `margin` are input pixels around a rectangle whose upscaled ones its own chroma is made of.
+    """
 
     def __init__(self, card: Card, margin: int = 0) -> None:
         self.macs = exit_costs(card)

@@ -1,6 +1,7 @@
 """Frames of a clip upscaled for a time, or for a share of a network's compute; see `rtsr.pacing`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from time import perf_counter_ns
 from typing import Protocol
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtsr.card import Card
-from rtsr.cubic import enlarge
+from rtsr.cubic import enlarge, is_local
 from rtsr.engine.base import ExitsEngine
 from rtsr.engine.choice import Means
 from rtsr.errors import RtsrError
@@ -23,7 +24,7 @@ from rtsr.pacing.paced import Pace
 from rtsr.regions import Grid, Rect, changed
 from rtsr.surface import Upscaled, reach
 from rtsr.vs.binding import vs
-from rtsr.vs.formats import Yuv
+from rtsr.vs.formats import Coding, Yuv
 from rtsr.vs.painter import Painter, output_side, parts
 from rtsr.vs.streams import Picture, planes_of, tag
 
@@ -40,7 +41,14 @@ class Pictures:
     """
 
     def __init__(self, steps: tuple[int, int]) -> None:
-        self.margin = max(steps) // 2  # Output pixels before chroma's own are one less than a step.
+        self.step = max(steps)
+
+    def local(self, frame: Picture, scale: Fraction) -> bool:
+        # Other planes are enlarged in float32, which is rounded by place.
+        return _like_captures(frame.coding) and is_local(scale, chroma_left=True)
+
+    def crop(self, frame: Picture, rect: Rect) -> Picture:
+        return replace(frame, planes=parts(frame.planes, rect.pixels, frame.coding.steps))
 
     def changed(self, before: Picture, now: Picture, grid: Grid, halo: int) -> NDArray[np.bool_]:
         if before.coding != now.coding:
@@ -61,7 +69,7 @@ class Pictures:
 
     def enlarge(self, frame: Picture, scale: Fraction) -> Upscaled:
         coding = frame.coding
-        if isinstance(coding, Yuv) and coding.sampling == YUV420P8 and coding.colour.chroma_left:
+        if _like_captures(coding):
             y, u, v = frame.planes
             return enlarge((y, u, v), scale, chroma_left=True)
         height, width = (
@@ -74,10 +82,11 @@ class Pictures:
             new[...] = cv2.resize(padded, size, interpolation=cv2.INTER_CUBIC)[:height, :width]
         return tuple(np.ascontiguousarray(plane) for plane in coding.encode(np.clip(large, 0, 1, out=large)))
 
-    def copy(self, rect: Rect, scale: Fraction, source: Upscaled, target: Upscaled) -> None:
-        place, steps = _place(rect, scale, target[0].shape), _steps(target)
-        for old, new in zip(parts(source, place, steps), parts(target, place, steps), strict=True):
-            new[...] = old
+    def copy(self, rect: Rect, seen: Rect, scale: Fraction, source: Upscaled, target: Upscaled) -> None:
+        steps, within = _steps(target), Rect(rect.x - seen.x, rect.y - seen.y, rect.w, rect.h)
+        old = parts(source, _place(within, scale, source[0].shape), steps)
+        for part, new in zip(old, parts(target, _place(rect, scale, target[0].shape), steps), strict=True):
+            new[...] = part
 
     def paste(
         self, rect: Rect, seen: Rect, upscaled: NDArray[np.float32], scale: Fraction, frame: Picture, target: Upscaled
@@ -199,6 +208,10 @@ def _costs(cards: Sequence[Card], means: Means, measure: Callable[[], CostModel]
     if key not in _measured:
         _measured[key] = measure().rates
     return CostModel(_measured[key])
+
+
+def _like_captures(coding: Coding) -> bool:
+    return isinstance(coding, Yuv) and coding.sampling == YUV420P8 and coding.colour.chroma_left
 
 
 def _place(rect: Rect, scale: Fraction, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -43,7 +43,7 @@ def refiner(slowness: Callable[[float], float], **options) -> Refiner:
 
 
 def ticking() -> Refiner:
-    """On a steady machine; interpolating takes 4 ms and colours 3 ms, and tiles are judged without an estimator."""
+    """On a steady machine; interpolating all takes 4 ms and colours 3 ms, and tiles are judged without an estimator."""
     refine = refiner(lambda now: 1.0)
     exits = tuple(replace(found, gain=1.0 + k) for k, found in enumerate(refine.card.exits))
     refine.card = replace(refine.card, exits=exits)
@@ -57,12 +57,16 @@ class Ticking(Captured):
         self.engine = engine
 
     def enlarge(self, frame: Frame, scale: Fraction) -> Upscaled:
-        self.engine.now += 4 * MS
+        self.engine.now += 4 * MS * share(frame)
         return super().enlarge(frame, scale)
 
     def rgb(self, frame: Frame) -> np.ndarray:
-        self.engine.now += 3 * MS
+        self.engine.now += 3 * MS * share(frame)
         return super().rgb(frame)
+
+
+def share(part: Frame) -> float:
+    return part.width * part.height / (WIDTH * HEIGHT)
 
 
 def frame(seed: int, flat: float = 0.5) -> Frame:
@@ -220,13 +224,20 @@ def test_a_share_is_not_exceeded_halos_included(quality: float) -> None:
     assert 0.5 * quality * spent.full_macs <= spent.macs <= quality * spent.full_macs * (1 + 1e-6)
 
 
-def test_reuse_changes_nothing_but_the_work() -> None:
-    with_reuse, without = refiner(lambda _: 1.0), refiner(lambda _: 1.0, reuse=False)
+@pytest.mark.parametrize("scale", [Fraction(3, 2), Fraction(2)])
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("odd", [0, 1])
+def test_reuse_changes_nothing_but_the_work(scale: Fraction, left: bool, odd: int) -> None:
+    with_reuse, without = (
+        Refiner(engine, lambda: 0.0, CostModel(RATES), reuse)
+        for reuse, engine in ((True, FakeStagedEngine(scale)), (False, FakeStagedEngine(scale)))
+    )
     picture = frame(5)
     for i in range(6):
-        y = picture.y.copy()
+        y, u = picture.y[odd:, odd:].copy(), picture.u.copy()
         y[40:60, 200 + 8 * i : 220 + 8 * i] = 30 * i
-        now = Frame(y, picture.u, picture.v, picture.colour)
+        u[80:90, 100 : 102 + i] = 200
+        now = Frame(y, u, picture.v, replace(picture.colour, chroma_left=left))
         (a, spent), (b, full) = with_reuse.share(now, 0.6), without.share(now, 0.6)
         assert all((p == q).all() for p, q in zip(a, b, strict=True))
         assert (spent.tiles == full.tiles).all()

@@ -9,11 +9,11 @@ import numpy as np
 
 from rtsr.card import Estimation, Exit
 from rtsr.engine.fake import FakeStagedEngine
-from rtsr.pacing.judge import by_estimator, by_likeness
+from rtsr.pacing.judge import JUDGED, by_estimator, by_likeness
 from rtsr.pacing.plan import SIDE
 from rtsr.quality.datasets import pictures
 from rtsr.quality.metrics import luma
-from rtsr.regions import Grid
+from rtsr.regions import Grid, window
 
 CARD = replace(
     FakeStagedEngine(Fraction(2)).card, exits=tuple(Exit(100, 20, radius=0, gain=gain) for gain in (1.0, 2.0, 2.5))
@@ -43,6 +43,17 @@ def test_tiles_of_any_size_get_a_figure() -> None:
         grid = Grid(width, height, SIDE)
         errors = by_likeness(random.integers(0, 256, (height, width), np.uint8), grid, CARD)
         assert errors.shape == (grid.rows, grid.columns, 4) and (errors > 0).all()
+
+
+def test_parts_of_a_picture_are_judged_as_in_the_whole() -> None:
+    picture = np.random.default_rng(5).integers(0, 256, (131, 263), np.uint8)
+    grid = Grid(263, 131, SIDE)
+    whole = by_likeness(picture, grid, CARD)
+    for row, column in np.ndindex(grid.rows, grid.columns):
+        rect = grid.rect(row, column)
+        seen = window(rect, JUDGED, grid, 2)
+        part = by_likeness(picture[seen.pixels], Grid(rect.w, rect.h, SIDE), CARD, rect.x - seen.x, rect.y - seen.y)
+        assert (part[0, 0] == whole[row, column]).all()
 
 
 def test_a_tile_is_as_good_as_its_patches_on_average() -> None:
