@@ -97,6 +97,11 @@ class Frame:
     def width(self) -> int:
         return self.y.shape[1]
 
+    def kept(self) -> "Frame":
+        """The same, to be kept: with copies of the planes that somebody could write to."""
+        y, u, v = (plane.copy() if plane.flags.writeable else plane for plane in (self.y, self.u, self.v))
+        return replace(self, y=y, u=u, v=v)
+
 
 def _check_plane(plane: object, name: str) -> None:
     if not isinstance(plane, np.ndarray):

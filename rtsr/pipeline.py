@@ -151,6 +151,7 @@ def _report(
         spending=flow.delivery.summary() if flow.delivery else None,
         reference=flow.reference.summary() if flow.reference else None,
         asked=job.asked(),
+        reused=upscaler.reused if isinstance(upscaler, Upscaler) else progress.spending.share_reused,
         **ran(upscaler.engine),
         encoder=job.encoding.described(),
         input_codec=None if source.stream is None else source.stream.codec_context.name,
@@ -200,7 +201,7 @@ def _open_upscaler(
     told: Any = {"tell": tell, "size": size, "threads": job.threads}
     wish = {"model": job.model, "engine": job.engine, "provider": job.provider, "precision": job.precision}
     if job.pace is None and job.live is None:
-        return Upscaler(scale, **wish, **told)
+        return Upscaler(scale, **wish, **told, reuse=True)
     # With live input, every frame gets a time of its own.
     pace = job.pace or Pace(deadline=USUAL_DEADLINE)
     # What is live has better uses of time: to be early.

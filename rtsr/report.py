@@ -67,3 +67,5 @@ class Report:
     stopped: bool = False
     """Whether Ctrl-C, a signal or the caller ended it; then `output` is what was made until then, empty where nothing
     was kept. So it is in the `report` of an error."""
+    reused: float = 0.0
+    """Share of the frames' tiles that were taken over from the frame before, as nothing had changed there, 0 to 1."""

@@ -11,7 +11,7 @@ from rtsr import canvas
 from rtsr.colour import to_rgb
 from rtsr.cubic import Planes, enlarge, is_local
 from rtsr.frame import Frame
-from rtsr.regions import Grid, Rect, changed
+from rtsr.regions import Grid, Rect, changed, window
 
 
 class Sized(Protocol):
@@ -75,6 +75,24 @@ class Surface(Protocol):
     ) -> None:
         """Put what `rect` became into `target`; `upscaled` (3, h, w) is what the window `seen` around it became."""
         ...
+
+
+def colours(surface: Surface, frame: Sized, seen: Rect) -> NDArray[np.float32]:
+    """The window `seen` of `frame` as it is in the whole of it, RGB in [0, 1], (1, 3, h, w).
+
+    Where it ends beyond the frame, the last row and column are repeated.
+    """
+    step = surface.step
+    around = window(seen, step, Grid(frame.width, frame.height, step), step)  # For chroma between two samples.
+    rgb = surface.rgb(surface.crop(frame, around))
+    top, left = seen.y - around.y, seen.x - around.x
+    return padded(np.ascontiguousarray(rgb[:, :, top : top + seen.h, left : left + seen.w]), seen.w, seen.h)
+
+
+def padded(rgb: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """`rgb` (1, 3, H, W) with its last row and column repeated up to `height` and `width`."""
+    missing = [(0, end - side) for end, side in zip((height, width), rgb.shape[2:], strict=True)]
+    return np.pad(rgb, ((0, 0), (0, 0), *missing), mode="edge") if any(more for _, more in missing) else rgb
 
 
 def reach(halo: int, step: int) -> int:

@@ -18,6 +18,7 @@ from rtsr.engine.base import GpuEngine, PlaneEngine, Planes
 from rtsr.engine.choice import Means, Tell, runtime_of
 from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Frame, GpuFrame
+from rtsr.reuse import Reuse
 from rtsr.scale import as_scale
 
 DEFAULT_MODEL = "quicksrnet-small"
@@ -54,8 +55,10 @@ class Upscaler:
     engine computes in, `fp16` (the default), `fp32` or `int8` (8-bit weights), and is for `rtx`, `tensorrt` and `auto`
     where it takes one of these; `threads` bounds the cores of what runs on the processor; `tell` is told, in a line,
     what takes long, such as building an engine; `size`, width and height of what is to be upscaled, spares an engine
-    for another size where it is known. One instance serves one thread at a time. Raises UsageError for what does not
-    exist, CardError and EngineError for what cannot be loaded.
+    for another size where it is known. With `reuse` frames are taken for those of one stream, in order: tiles that did
+    not change keep their pixels, with the same result in less time, where the engine runs once on the processor, and
+    results are read-only. One instance serves one thread at a time. Raises UsageError for what does not exist,
+    CardError and EngineError for what cannot be loaded.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Upscaler:
         threads: int | None = None,
         tell: Tell | None = None,
         size: tuple[int, int] | None = None,
+        reuse: bool = False,
     ) -> None:
         self.scale = as_scale(scale)
         check_callable(tell, "tell")
@@ -77,6 +81,8 @@ class Upscaler:
         self.engine = means.open_reaching(model, DEFAULT_MODEL, self.scale, tell, size)
         self.engine.__enter__()
         self._closed = False
+        once = self.engine.card.scale >= self.scale
+        self._reuse = Reuse(self.engine, self._whole) if reuse and once else None
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +129,11 @@ class Upscaler:
         return 1 if engine is None else engine.lanes
 
     @property
+    def reused(self) -> float:
+        """Share of all tiles so far that kept their pixels, 0 to 1."""
+        return self._reuse.kept / self._reuse.tiles if self._reuse is not None and self._reuse.tiles else 0.0
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What did not go as it should, such as memory that is short, in lines for people."""
         return tuple(getattr(self.engine, "notes", ()))
@@ -159,15 +170,17 @@ class Upscaler:
         return replace(frame, y=large.y, uv=large.uv, colour=replace(frame.colour, chroma_left=True), holds=large)
 
     def submit(self, frame: Frame, width: int, height: int) -> UnderWay:
-        """Start on a frame, whose planes may be changed as soon as this returns; arguments, errors as for `frame`."""
+        """Start on a frame; arguments and errors as for `frame`.
+
+        Its planes may be changed as soon as this returns; with `reuse`, those that could be written to when it began.
+        """
         self._check_open()
         width, height = frame_size(frame, width, height)
-        planes, engine = (frame.y, frame.u, frame.v), self._plane_engine()
+        engine = self._plane_engine()
         if engine is not None:
-            return UnderWay(frame, width, height, ticket=engine.submit(planes, frame.colour))
-        large = self._upscale(to_rgb(*planes, frame.colour))
-        even = large[:, : large.shape[1] // 2 * 2, : large.shape[2] // 2 * 2]
-        return UnderWay(frame, width, height, from_rgb(even, replace(frame.colour, chroma_left=True)))
+            return UnderWay(frame, width, height, ticket=engine.submit((frame.y, frame.u, frame.v), frame.colour))
+        made = self._whole(frame) if self._reuse is None else self._reuse.planes(frame)
+        return UnderWay(frame, width, height, made)
 
     def collect(self, under_way: UnderWay) -> Frame:
         """The upscaled frame, waited for; frames are collected in the order in which they were submitted.
@@ -187,6 +200,12 @@ class Upscaler:
     def _check_open(self) -> None:
         if self._closed:
             raise EngineError("this Upscaler is closed; make another, or close it later")
+
+    def _whole(self, frame: Frame) -> Planes:
+        """All of a frame, upscaled by the engine's scale or a power of it."""
+        large = self._upscale(to_rgb(frame.y, frame.u, frame.v, frame.colour))
+        even = large[:, : large.shape[1] // 2 * 2, : large.shape[2] // 2 * 2]
+        return from_rgb(even, replace(frame.colour, chroma_left=True))
 
     def _plane_engine(self) -> PlaneEngine | None:
         """The engine, where it takes frames as they are, and one run of it reaches the scale."""

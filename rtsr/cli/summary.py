@@ -1,10 +1,12 @@
 """What a run did, in words."""
 
+from typing import cast
+
 from rtsr.report import Report
 
 
 def summarise(report: Report) -> str:
-    """What `report` says: a line, and one more where a pace was set."""
+    """What `report` says: a line, and one more where a pace was set or something was reused."""
     times = ", ".join(f"{stage} {_percentiles(figures)}" for stage, figures in report.stages.items() if figures)
     (w, h), (big_w, big_h) = report.input_size, report.output_size
     frames = f"{report.frames} frame{'' if report.frames == 1 else 's'}"
@@ -12,7 +14,7 @@ def summarise(report: Report) -> str:
         f"{report.output}: {frames}, {w}x{h} to {big_w}x{big_h} with {report.engine}, "
         f"{report.seconds:.1f} s, {report.frames / report.seconds:.1f} fps; p50/p95/p99 in ms: {times}"
     )
-    more = [*_spending(report.spending or {}), *_reference(report.reference or {})]
+    more = [*_spending(report), *_reference(report.reference or {})]
     return "\n".join([first, f"  {'; '.join(more)}"] if more else [first])
 
 
@@ -30,9 +32,10 @@ def _duration(milliseconds: float) -> str:
     return f"{milliseconds:.3g} ms" if milliseconds < 999.5 else f"{milliseconds / 1000:.4g} s"
 
 
-def _spending(spent: dict) -> list[str]:
+def _spending(report: Report) -> list[str]:
+    reused, spent = f"{report.reused:.0%} reused", cast(dict, report.spending)
     if not spent:
-        return []
+        return [reused] if report.reused >= 0.005 else []
     said = []
     if "deadline_ms" in spent:
         said.append(f"deadline {_duration(spent['deadline_ms'])}, missed {spent['misses']} times")
@@ -43,7 +46,7 @@ def _spending(spent: dict) -> list[str]:
     if tiles := sum(spent["tiles_per_exit"]):
         exits = zip(spent["exits"], spent["tiles_per_exit"], strict=True)
         shares = (f"{name} {count / tiles:.0%}" for name, count in exits if count)
-        said += [f"got {', '.join(shares)}", f"{spent['tiles_reused'] / tiles:.0%} reused"]
+        said += [f"got {', '.join(shares)}", reused]
     said.append(f"{spent['share_of_full_compute']:.0%} of full compute")
     if (expected := spent["expected_psnr_db"]) is not None:
         said.append(f"expected {expected:.1f} dB")

@@ -231,7 +231,7 @@ class _Tiles:
         return tuple(getattr(self.engine, "notes", ()))
 
     def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
-        frame = _kept(frame) if self.refiner.reuse else frame
+        frame = frame.kept() if self.refiner.reuse else frame
         if self.quality is None:
             planes, spent = self.refiner.within(frame, due_ns - self.fitting.ns)
         else:
@@ -344,12 +344,6 @@ def no_shares(card: Card) -> UsageError:
 def _interpolated(frame: Frame, scale: Fraction, width: int, height: int) -> Frame:
     planes = enlarge((frame.y, frame.u, frame.v), scale, frame.colour.chroma_left)
     return fitted(_left(frame), planes, width, height)
-
-
-def _kept(frame: Frame) -> Frame:
-    """`frame` with copies of the planes that somebody could write to."""
-    y, u, v = (plane.copy() if plane.flags.writeable else plane for plane in (frame.y, frame.u, frame.v))
-    return replace(frame, y=y, u=u, v=v)
 
 
 def _left(frame: Frame) -> Frame:

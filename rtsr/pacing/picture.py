@@ -10,7 +10,7 @@ from rtsr.card import Card
 from rtsr.pacing.judge import JUDGED, by_likeness
 from rtsr.pacing.plan import SIDE
 from rtsr.regions import Grid, Rect, Region, join, window
-from rtsr.surface import KEYS, Sized, Surface, Upscaled
+from rtsr.surface import KEYS, Sized, Surface, Upscaled, colours, padded
 
 Array = NDArray[np.float32]
 
@@ -44,7 +44,7 @@ class Picture:
     def colours(self) -> Array:
         """All of the frame as the network's input, (1, 3, H, W)."""
         if self.rgb is None:
-            self.rgb = _padded(self.surface.rgb(self.frame), self.grid.width, self.grid.height)
+            self.rgb = padded(self.surface.rgb(self.frame), self.grid.width, self.grid.height)
         return self.rgb
 
     def input(self, seen: Rect) -> Array:
@@ -52,11 +52,7 @@ class Picture:
         rows, columns = seen.pixels
         if self.rgb is not None:
             return np.ascontiguousarray(self.rgb[:, :, rows, columns])
-        step = self.surface.step
-        around = window(seen, step, self._whole, step)  # For chroma between two samples.
-        rgb = self.surface.rgb(self.surface.crop(self.frame, around))
-        top, left = seen.y - around.y, seen.x - around.x
-        return _padded(np.ascontiguousarray(rgb[:, :, top : top + seen.h, left : left + seen.w]), seen.w, seen.h)
+        return colours(self.surface, self.frame, seen)
 
     def enlarged(self) -> Upscaled:
         """All of the frame, interpolated."""
@@ -96,9 +92,3 @@ class Picture:
         for region in join(tiles, tiles.size):
             rect = self.grid.rect_of(region)
             yield region, rect, window(rect, halo, self._whole, multiple)
-
-
-def _padded(rgb: Array, width: int, height: int) -> Array:
-    """`rgb` (1, 3, H, W) with its last row and column repeated up to `height` and `width`."""
-    missing = [(0, end - side) for end, side in zip((height, width), rgb.shape[2:], strict=True)]
-    return np.pad(rgb, ((0, 0), (0, 0), *missing), mode="edge") if any(more for _, more in missing) else rgb

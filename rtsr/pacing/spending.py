@@ -38,6 +38,11 @@ class Spending:
         self.full_macs += spent.full_macs
         self.expected_psnr.append(spent.expected_psnr)
 
+    @property
+    def share_reused(self) -> float:
+        """Share of all tiles that were taken from the frame before, 0 to 1."""
+        return self.reused / float(self.tiles.sum()) if len(self.tiles) else 0.0
+
     def count(self, how: Treatment, late_ns: float) -> None:
         """Count a frame that was made `how`, `late_ns` after it was due."""
         self.frames[how] += 1

@@ -40,6 +40,21 @@ def test_the_main_job_with_the_default_network(tmp_path: Path) -> None:
     assert report["frames"] == 9 and report["stages"]["upscale"]["p99"] > 0
 
 
+def test_what_does_not_change_is_reused_and_said(tmp_path: Path) -> None:
+    picture, source = np.random.default_rng(1).integers(0, 256, (96, 128, 3), np.uint8), tmp_path / "menu.mkv"
+    with av.open(str(source), "w") as file:
+        video = file.add_stream("libx264", rate=30, options={"qp": "0"})
+        video.width, video.height, video.pix_fmt = 128, 96, "yuv420p"
+        for _ in range(10):
+            file.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        file.mux(video.encode())
+    command = [sys.executable, "-m", "rtsr", "upscale", str(source), "--scale", "1.5", "--report", "report.json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1] == "  90% reused" and probe(tmp_path / "menu_1.5x.mkv").frames == 10
+    assert json.loads((tmp_path / "report.json").read_text())["reused"] == pytest.approx(0.9)
+
+
 def test_a_deadline_is_accounted_for(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=9)
     truth = make_video(tmp_path / "truth.mp4", frames=9, size=(128, 96))
