@@ -22,7 +22,7 @@ def quantise(weight: NDArray[np.float32], windows: NDArray[np.float32]) -> tuple
     largest = np.abs(flat).max(axis=1)
     scales = np.where(largest > 0, largest / STEPS, 1).astype(np.float16).astype(np.float64)
     scales = np.maximum(scales, np.finfo(np.float16).tiny)
-    power = windows.T.astype(np.float64) @ windows / len(windows)
+    power = (windows.T @ windows).astype(np.float64) / len(windows)
     order = np.argsort(-np.diag(power), kind="stable")
     power = power[np.ix_(order, order)]
     power += np.eye(len(power)) * max(DAMPING * np.mean(np.diag(power)), np.finfo(np.float64).tiny ** 0.25)

@@ -21,6 +21,9 @@ IR_VERSION = 9
 THREADS = 1
 """So that sums, and with them the weights, come out the same at every run."""
 
+Values = dict[str, NDArray[Any]]
+"""By name."""
+
 
 def quantised(model: ModelProto, white: float = 1.0, before: Sequence[ModelProto] = ()) -> ModelProto:
     """`model`, in single precision, with int8 weights behind a DequantizeLinear in its convolutions.
@@ -37,7 +40,8 @@ def quantised(model: ModelProto, white: float = 1.0, before: Sequence[ModelProto
     made.ir_version = max(IR_VERSION, made.ir_version)
     graph = made.graph
     values = {value.name: numpy_helper.to_array(value) for value in graph.initializer}
-    feed: dict[str, NDArray[np.float32]] = {}
+    known: Values = {}
+    first = 0
     outer = _outer(graph)
     done: dict[str, str] = {}
     for node in list(graph.node):
@@ -45,8 +49,9 @@ def quantised(model: ModelProto, white: float = 1.0, before: Sequence[ModelProto
         if name in done:
             node.input[1] = done[name]
         elif name in values and _settings(node).get("group", 1) == 1:
-            feed = feed or _feed(model, white, before)
-            steps, scales = quantise(values[name], _seen(made, node, feed, values[name].shape[2:]))
+            known = known or _feed(model, white, before)
+            known, first = _advance(made, known, first, node)
+            steps, scales = quantise(values[name], _seen(node, known[node.input[0]], values[name].shape[2:]))
             done[name] = _dequantise(graph, node, steps, scales)
     used = {name for node in graph.node for name in node.input}
     kept = [value for value in graph.initializer if value.name in used]
@@ -66,25 +71,41 @@ def _dequantise(graph: GraphProto, node: NodeProto, steps: NDArray[np.int8], sca
     return weight
 
 
-def _seen(
-    model: ModelProto, node: NodeProto, feed: dict[str, NDArray[np.float32]], kernel: tuple[int, ...]
-) -> NDArray[np.float32]:
-    """What the convolution `node` sees when `model`, quantised up to there, gets `feed`."""
-    name = node.input[0]
-    if name in feed:
-        seen = feed[name]
-    else:
-        before = ModelProto()
-        before.CopyFrom(model)
-        del before.graph.node[list(model.graph.node).index(node) :]
-        del before.graph.output[:]
-        before.graph.output.append(helper.make_empty_tensor_value_info(name))
-        seen = cast(NDArray[np.float32], open_session(before.SerializeToString(), THREADS).run([name], feed)[0])
-    known = {key: tuple(value) for key, value in _settings(node).items() if key in ("strides", "pads", "dilations")}
-    return windows(seen, cast(tuple[int, int], kernel), **known)
+def _advance(model: ModelProto, known: Values, first: int, node: NodeProto) -> tuple[Values, int]:
+    """Run `model` from its node number `first` up to `node`: what is known there of what is still needed, its number.
+
+    `known` are the values before `first`; nodes that were passed must not change any more.
+    """
+    nodes = list(model.graph.node)
+    last = nodes.index(node)
+    needed = {name for after in nodes[last:] for name in after.input}
+    made = [name for passed in nodes[first:last] for name in passed.output if name in needed]
+    kept = {name: value for name, value in known.items() if name in needed}
+    if not made:
+        return kept, last
+    used = {name for passed in nodes[first:last] for name in passed.input}
+    feed = {name: value for name, value in known.items() if name in used}
+    part = ModelProto()
+    part.CopyFrom(model)
+    for ends in (part.graph.node, part.graph.input, part.graph.output):
+        del ends[:]
+    part.graph.node.extend(nodes[first:last])
+    part.graph.input.extend(
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+        for name, value in feed.items()
+    )
+    part.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in made)
+    found = cast(list[NDArray[Any]], open_session(part.SerializeToString(), THREADS).run(made, feed))
+    return {**kept, **dict(zip(made, found, strict=True))}, last
 
 
-def _feed(model: ModelProto, white: float, before: Sequence[ModelProto]) -> dict[str, NDArray[np.float32]]:
+def _seen(node: NodeProto, image: NDArray[np.float32], kernel: tuple[int, ...]) -> NDArray[np.float32]:
+    """What the convolution `node` sees of `image`."""
+    settings = {key: tuple(value) for key, value in _settings(node).items() if key in ("strides", "pads", "dilations")}
+    return windows(image, cast(tuple[int, int], kernel), **settings)
+
+
+def _feed(model: ModelProto, white: float, before: Sequence[ModelProto]) -> Values:
     """What `model` gets by input, made-up pictures or the features that `before` makes of them."""
     stages = [*before, model]
     first = _inputs(stages[0])[0]

@@ -22,6 +22,10 @@ def rtsr(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Complete
     return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, check=False)
 
 
+QUICKLY = ("--encoder-option", "preset=ultrafast", "--crf", "8")
+"""Much is written soon."""
+
+
 def assert_one_error_line(done: subprocess.CompletedProcess[str], status: int, says: str) -> None:
     assert done.returncode == status, done.stderr
     lines = done.stderr.strip().splitlines()
@@ -366,7 +370,7 @@ def test_quiet_encoders(tmp_path: Path, codec: str) -> None:
 @pytest.mark.parametrize("times", [1, 4])
 def test_a_stopped_run_says_where_its_part_is(tmp_path: Path, with_signal: signal.Signals, times: int) -> None:
     source = make_video(tmp_path / "in.mp4", frames=600, size=(320, 240))
-    wish = [str(source), "--scale", "2", "--report", str(tmp_path / "a.json")]
+    wish = [str(source), "--scale", "2", "--report", str(tmp_path / "a.json"), *QUICKLY]
     command = [sys.executable, "-c", "from rtsr.cli import main; main()", "upscale", *wish]
     # What runs tests in the background may let its children ignore signals.
     as_usual = {"preexec_fn": lambda: signal.signal(with_signal, signal.SIG_DFL)}
@@ -390,13 +394,13 @@ def test_a_stopped_run_says_where_its_part_is(tmp_path: Path, with_signal: signa
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal that goes away is a signal elsewhere only")
 @pytest.mark.parametrize("nohup", [False, True])
 def test_a_terminal_that_is_closed(tmp_path: Path, nohup: bool) -> None:
-    make_video(tmp_path / "in.mp4", frames=200, size=(320, 240))
+    make_video(tmp_path / "in.mp4", frames=80, size=(320, 240))
     child, terminal = pty.fork()
     if child == 0:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.chdir(tmp_path)
         command = [sys.executable, "-c", "from rtsr.cli import main; main()", "upscale", "in.mp4"]
-        command = ["nohup"] * nohup + [*command, "--scale", "2", "--report", "a.json"]
+        command = ["nohup"] * nohup + [*command, "--scale", "2", "--report", "a.json", *QUICKLY]
         os.execvp(command[0], command)
     while not any(path.stat().st_size > 50_000 for path in tmp_path.glob(".in_2x.*.mp4")):
         assert os.waitpid(child, os.WNOHANG) == (0, 0)
@@ -405,7 +409,7 @@ def test_a_terminal_that_is_closed(tmp_path: Path, nohup: bool) -> None:
     os.waitpid(child, 0)
     kept = tmp_path / ("in_2x.mp4" if nohup else "in_2x.partial.mp4")
     report = json.loads((tmp_path / "a.json").read_text("utf-8"))
-    assert 0 < probe(kept).frames == report["frames"] and (report["frames"] == 200) == nohup
+    assert 0 < probe(kept).frames == report["frames"] and (report["frames"] == 80) == nohup
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "in.mp4", kept.name] + ["nohup.out"] * nohup
 
 
