@@ -21,5 +21,8 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `tests.networks.exported` exports into, each network once for all tests."""
-    return tmp_path_factory.mktemp("networks")
+    """The folder that `tests.networks.exported` exports into, each network once for all tests of all processes."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "networks"
+    folder.mkdir(exist_ok=True)
+    return folder

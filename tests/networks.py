@@ -23,12 +23,18 @@ def random_network(arch: str, scale: Fraction):
 
 
 def exported(arch: str, scale: Fraction, folder: Path) -> Network:
-    """The network with random weights in `folder`, where it is exported once; the test is skipped without torch."""
+    """The network with random weights in `folder`, where it is exported once, whichever processes share that.
+
+    The test is skipped without torch.
+    """
     pytest.importorskip("torch")
+    from filelock import FileLock
+
     from rtsr.export import export
 
     name = f"{arch}-x{float(scale):g}"
     path = folder / f"{name}.toml"
-    if not path.exists():
-        export(random_network(arch, scale), name, arch, "photo", folder)
+    with FileLock(folder / f"{name}.lock"):
+        if not path.exists():
+            export(random_network(arch, scale), name, arch, "photo", folder)
     return Network(read_card(path), path)
