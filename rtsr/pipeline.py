@@ -1,5 +1,6 @@
 """A whole file: open what a job needs, let all frames through, then check what was written."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -171,7 +172,7 @@ def _check_source(job: Job) -> None:
         raise UsageError(f"{job.source} is live; add --live to keep up with it")
     if job.live is not None and job.live.realtime and is_live(job.source):
         raise UsageError(f"{job.source} has a pace of its own; --realtime is for files: use --live alone")
-    if job.live is not None and not job.live.realtime and Path(job.source).is_file():
+    if job.live is not None and not job.live.realtime and os.path.isfile(job.source):
         raise UsageError(
             f"{job.source} is a file; add --realtime to play it at its own pace, or leave out --live and live presets"
         )

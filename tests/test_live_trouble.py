@@ -142,3 +142,9 @@ def test_a_pipe_is_refused_where_nobody_said_live(tmp_path: Path) -> None:
     for source in (tmp_path / "pipe", "/dev/zero"):
         with pytest.raises(UsageError, match=f"{source} is live; add --live to keep up with it"):
             run(Job(source, tmp_path / "out.mkv", SCALE, engine="bicubic"))
+
+
+def test_an_address_as_long_as_a_stream_s_key_makes_it(tmp_path: Path) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}?key={'k' * 300}"
+    with pytest.raises(SourceError, match="refused"):
+        upscale(address, tmp_path / "out.mkv", live=Live(stall=5))

@@ -281,8 +281,10 @@ def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
 
 def test_a_rotation_that_the_file_type_cannot_hold_is_refused_at_once(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", rotation=90)
-    with pytest.raises(UsageError, match="no rotation"):
+    with pytest.raises(UsageError, match=".ts files keep no rotation; write an .mp4 or .mkv file"):
         upscale(source, tmp_path / "out.ts")
+    with pytest.raises(UsageError, match="MPEG-TS streams keep no rotation; write an .mp4 or .mkv file"):
+        run(Job(source, "udp://127.0.0.1:9", SCALE, engine="bicubic"))
 
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])

@@ -153,6 +153,11 @@ class PyAVSink:
         return str(self.path)
 
     @property
+    def kind(self) -> str:
+        """What is written, for messages; more than one of it."""
+        return f"{self.path.suffix} files"
+
+    @property
     def frames(self) -> int:
         """How many were written; after `keep`, how many of them are kept."""
         return len(self._times)
@@ -203,7 +208,7 @@ class PyAVSink:
         if not _holds(self._container, {wanted}):
             other = ", or add --codec libvpx-vp9" if self.path.suffix.lower() == ".webm" else ""
             raise UsageError(
-                f"{self.path.suffix} files cannot hold {wanted} video; name the output .mp4 or .mkv{other}"
+                f"{self.kind} cannot hold {wanted} video; write an .mp4 or .mkv file{other}"
             )
         os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise.
         options = encoding.as_options()
@@ -220,7 +225,7 @@ class PyAVSink:
         context.color_trc = video.transfer
         if video.display_matrix:
             if not (mp4_family(self.path) or self.path.suffix.lower() == ".mkv"):
-                raise UsageError(f"{self.path.suffix} files keep no rotation; name the output .mp4 or .mkv")
+                raise UsageError(f"{self.kind} keep no rotation; write an .mp4 or .mkv file")
             stream.set_display_matrix(video.display_matrix)
         if source.stream is not None:
             _describe_as(source.stream, stream)

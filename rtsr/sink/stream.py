@@ -35,6 +35,10 @@ class StreamSink(PyAVSink):
     def name(self) -> str:
         return "standard output" if self.target == STANDARD_OUTPUT else self.target
 
+    @property
+    def kind(self) -> str:
+        return "MPEG-TS streams"
+
     def check(self) -> None:
         """Nothing can be read back."""
 
