@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.cli.test_upscale import rtsr
+from tests.command import rtsr
 from tests.media import make_video, probe
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rtsr.quality.datasets import read_picture
-from tests.cli.test_upscale import assert_one_error_line, rtsr
+from tests.command import assert_one_error_line, rtsr
 from tests.media import make_video
 
 

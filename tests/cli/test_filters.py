@@ -6,7 +6,7 @@ import pytest
 
 from rtsr.hosts import SCRIPTS, host_folder
 from rtsr.resources import folder
-from tests.cli.test_upscale import assert_one_error_line, rtsr
+from tests.command import assert_one_error_line, rtsr
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.cli.test_upscale import assert_one_error_line, rtsr
+from tests.command import assert_one_error_line, rtsr
 from tests.media import make_video, probe
 
 FAST = ("--scale", "2", "--engine", "bicubic")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from rtsr.card import check_hash, read_card
 from rtsr.quality.imresize import imresize
-from tests.cli.test_upscale import assert_one_error_line, rtsr
+from tests.command import assert_one_error_line, rtsr
 
 RECIPE = """
 arch = "quicksrnet-small"

@@ -12,7 +12,7 @@ import pytest
 from rtsr.errors import RtsrError
 from rtsr.nvidia.opening import find
 from rtsr.resources import folder
-from tests.cli.test_upscale import rtsr
+from tests.command import rtsr
 from tests.nvidia.test_whole import frames_of
 
 SAMPLE = folder("sample") / "freedoom_360p.mp4"
