@@ -230,3 +230,14 @@ def test_whites_and_greys_fit_into_every_depth() -> None:
 def test_no_other_samplings(bad: dict) -> None:
     with pytest.raises(ValueError, match="chroma"):
         Sampling(**bad)
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_parts_become_planes_as_in_the_whole(left: bool) -> None:
+    random, colour, fine = np.random.default_rng(7), Colour("bt709", chroma_left=left), Sampling(bits=16)
+    for width in range(20, 160, 2):
+        rgb = random.random((3, 8, width), np.float32)
+        start = 2 * int(random.integers(1, width // 2 - 4))
+        whole, part = from_rgb(rgb, colour, fine), from_rgb(np.ascontiguousarray(rgb[:, :, start:]), colour, fine)
+        for a, b, step in zip(part, whole, (1, 2, 2), strict=True):
+            assert (a[:, 1:] == b[:, start // step + 1 :]).all()
