@@ -207,9 +207,7 @@ class PyAVSink:
         wanted = av.Codec(encoding.codec, "w").canonical_name
         if not _holds(self._container, {wanted}):
             other = ", or add --codec libvpx-vp9" if self.path.suffix.lower() == ".webm" else ""
-            raise UsageError(
-                f"{self.kind} cannot hold {wanted} video; write an .mp4 or .mkv file{other}"
-            )
+            raise UsageError(f"{self.kind} cannot hold {wanted} video; write an .mp4 or .mkv file{other}")
         os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise.
         options = encoding.as_options()
         gpu = None if self._gpu is None else HWAccel("cuda", device=self._gpu.device_id, is_hw_owned=True)
