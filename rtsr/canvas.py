@@ -14,7 +14,10 @@ from rtsr.regions import Rect
 
 
 def copy(rect: Rect, seen: Rect, scale: Fraction, source: Planes, target: Planes) -> None:
-    """Copy what `rect` became from `source`, which is what the window `seen` became; both start on multiples of 4."""
+    """Copy what `rect` became from `source`, which is what the window `seen` became.
+
+    Both start on even places, at `scale`, too.
+    """
     within = Rect(rect.x - seen.x, rect.y - seen.y, rect.w, rect.h)
     for place, here, old, new in zip(_places(rect, scale), _places(within, scale), source, target, strict=True):
         new[place] = old[here]
@@ -23,7 +26,7 @@ def copy(rect: Rect, seen: Rect, scale: Fraction, source: Planes, target: Planes
 def paste(
     rect: Rect, seen: Rect, upscaled: NDArray[np.float32], scale: Fraction, colour: Colour, target: Planes
 ) -> None:
-    """Put what `rect` became into the planes `target`; `rect` starts on multiples of 4.
+    """Put what `rect` became into the planes `target`; `rect` starts on an even place at `scale`, too.
 
     `upscaled` (3, h, w), RGB in [0, 1], is what the window `seen` around `rect` became.
     """
@@ -31,8 +34,8 @@ def paste(
     before = 2 if rect.x > seen.x else 0
     left, top = int((rect.x - seen.x) * scale) - before, int((rect.y - seen.y) * scale)
     width, height = (int(side * scale) // 2 * 2 for side in (rect.w, rect.h))
-    part = np.ascontiguousarray(upscaled[:, top : top + height, left : left + before + width])
-    planes = from_rgb(part, replace(colour, chroma_left=True))
+    rgb = np.ascontiguousarray(upscaled[:, top : top + height, left : left + before + width])
+    planes = from_rgb(rgb, replace(colour, chroma_left=True))
     for place, new, plane, skip in zip(
         _places(rect, scale), target, planes, (before, before // 2, before // 2), strict=True
     ):

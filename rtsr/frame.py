@@ -99,8 +99,18 @@ class Frame:
 
     def kept(self) -> "Frame":
         """The same, to be kept: with copies of the planes that somebody could write to."""
-        y, u, v = (plane.copy() if plane.flags.writeable else plane for plane in (self.y, self.u, self.v))
+        y, u, v = (plane.copy() if _can_change(plane) else plane for plane in (self.y, self.u, self.v))
         return replace(self, y=y, u=u, v=v)
+
+
+def _can_change(plane: NDArray) -> bool:
+    """Whether the pixels can be written to, be it by another view of them."""
+    view: object = plane
+    while isinstance(view, np.ndarray):
+        if view.flags.writeable:
+            return True
+        view = view.base
+    return False
 
 
 def _check_plane(plane: object, name: str) -> None:

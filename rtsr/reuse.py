@@ -1,6 +1,7 @@
 """The frames of a stream, of which only what changed is upscaled anew."""
 
 from collections.abc import Callable
+from math import ceil, lcm
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from rtsr.regions import Grid, Rect, join, window
 from rtsr.surface import Captured, colours
 
 SIDE = 32
-"""Input pixels along the tiles that are compared: smaller ones follow what moves, and are joined to rectangles."""
+"""Input pixels along the tiles that are compared, at least: small ones follow what moves, and are joined."""
 WORTHWHILE = 0.8
 """Parts of a frame are taken over where what is computed, halos included, is at most this share of it."""
 
@@ -28,7 +29,10 @@ class Reuse:
         self.engine, self.whole = engine, whole
         self.tiles = self.kept = 0
         """Tiles of all frames so far, and how many of them were kept."""
-        self._surface = Captured()
+        card, self._surface = engine.card, Captured()
+        self._multiple = lcm(card.size_multiple, card.alignment, card.scale.denominator)
+        whole_chroma = 2 * card.scale.denominator
+        self._side = ceil(SIDE / whole_chroma) * whole_chroma
         self._last: tuple[Frame, Planes] | None = None
 
     def planes(self, frame: Frame) -> Planes:
@@ -37,9 +41,8 @@ class Reuse:
         The planes of `frame` are kept for the next one, as `Frame.kept` says.
         """
         frame = frame.kept()
-        multiple = self.engine.card.size_multiple
-        width, height = (-(-side // multiple) * multiple for side in (frame.width, frame.height))
-        grid = Grid(width, height, SIDE)
+        width, height = (-(-side // self._multiple) * self._multiple for side in (frame.width, frame.height))
+        grid = Grid(width, height, self._side)
         fresh = self._fresh(frame, grid)
         large = self._renewed(frame, grid, fresh)
         kept = 0 if large is None else int((~fresh).sum())
@@ -48,6 +51,10 @@ class Reuse:
             plane.flags.writeable = False
         self.tiles, self.kept, self._last = self.tiles + fresh.size, self.kept + kept, (frame, large)
         return large
+
+    def forget(self) -> None:
+        """Let go of the last frame; the next one starts anew."""
+        self._last = None
 
     def _fresh(self, frame: Frame, grid: Grid) -> NDArray[np.bool_]:
         """Tiles that may become something else than they did in the last frame."""
@@ -59,7 +66,7 @@ class Reuse:
         """The last frame's planes with what is `fresh`; None where that would be no less work than all of them."""
         card = self.engine.card
         rects = [grid.rect_of(region) for region in join(fresh, fresh.size)]
-        windows = [window(rect, self._halo, grid, card.size_multiple * card.alignment) for rect in rects]
+        windows = [window(rect, self._halo, grid, self._multiple) for rect in rects]
         if self._last is None or sum(seen.area for seen in windows) > WORTHWHILE * grid.width * grid.height:
             return None
         y, u, v = self._last[1]

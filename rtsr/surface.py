@@ -1,4 +1,4 @@
-"""How `rtsr.pacing.anytime` reads frames and makes planes of them: in 8-bit 4:2:0, or in whatever a caller has."""
+"""How frames are read and planes made of them, whole or in parts: in 8-bit 4:2:0, or in whatever a caller has."""
 
 from dataclasses import replace
 from fractions import Fraction

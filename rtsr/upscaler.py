@@ -55,10 +55,10 @@ class Upscaler:
     engine computes in, `fp16` (the default), `fp32` or `int8` (8-bit weights), and is for `rtx`, `tensorrt` and `auto`
     where it takes one of these; `threads` bounds the cores of what runs on the processor; `tell` is told, in a line,
     what takes long, such as building an engine; `size`, width and height of what is to be upscaled, spares an engine
-    for another size where it is known. With `reuse` frames are taken for those of one stream, in order: tiles that did
-    not change keep their pixels, with the same result in less time, where the engine runs once on the processor, and
-    results are read-only. One instance serves one thread at a time. Raises UsageError for what does not exist,
-    CardError and EngineError for what cannot be loaded.
+    for another size where it is known. With `reuse` frames are taken for those of one stream, in order: where one run
+    of a network on the processor reaches the scale, tiles that did not change keep their pixels, with the same result
+    in less time; what `frame` returns may then be read-only. One instance serves one thread at a time. Raises
+    UsageError for what does not exist, CardError and EngineError for what cannot be loaded.
     """
 
     def __init__(
@@ -81,8 +81,7 @@ class Upscaler:
         self.engine = means.open_reaching(model, DEFAULT_MODEL, self.scale, tell, size)
         self.engine.__enter__()
         self._closed = False
-        once = self.engine.card.scale >= self.scale
-        self._reuse = Reuse(self.engine, self._whole) if reuse and once else None
+        self._reuse = Reuse(self.engine, self._whole) if reuse and self._takes_parts() else None
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +92,8 @@ class Upscaler:
     def close(self) -> None:
         """Leave the engine, and let go of what it holds; what is asked for afterwards is an EngineError."""
         self._closed = True
+        if self._reuse is not None:
+            self._reuse.forget()
         self.engine.__exit__(None, None, None)
 
     def describe(self) -> str:
@@ -131,7 +132,7 @@ class Upscaler:
     @property
     def reused(self) -> float:
         """Share of all tiles so far that kept their pixels, 0 to 1."""
-        return self._reuse.kept / self._reuse.tiles if self._reuse is not None and self._reuse.tiles else 0.0
+        return 0.0 if self._reuse is None or not self._reuse.tiles else self._reuse.kept / self._reuse.tiles
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -172,7 +173,7 @@ class Upscaler:
     def submit(self, frame: Frame, width: int, height: int) -> UnderWay:
         """Start on a frame; arguments and errors as for `frame`.
 
-        Its planes may be changed as soon as this returns; with `reuse`, those that could be written to when it began.
+        Its planes may be changed as soon as this returns.
         """
         self._check_open()
         width, height = frame_size(frame, width, height)
@@ -200,6 +201,14 @@ class Upscaler:
     def _check_open(self) -> None:
         if self._closed:
             raise EngineError("this Upscaler is closed; make another, or close it later")
+
+    def _takes_parts(self) -> bool:
+        """Whether parts of a frame are worth running, and become, to the bit, what they become in the whole.
+
+        Filters gain nothing, and what other providers than the processor do with many sizes is not known.
+        """
+        provider = getattr(self.engine, "provider", None)
+        return provider is not None and provider.name == "cpu" and self.engine.card.scale >= self.scale
 
     def _whole(self, frame: Frame) -> Planes:
         """All of a frame, upscaled by the engine's scale or a power of it."""

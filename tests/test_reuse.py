@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 
 from rtsr.engine.base import Engine
+from rtsr.errors import EngineError
 from rtsr.frame import Colour, Frame
 from rtsr.upscaler import Upscaler, target_size
 
-WAYS = [
-    {"model": "quicksrnet-small"}, {"model": "quicksrnet-medium-photo"}, {"model": "enaf-quicksrnet-medium"},
-    {"engine": "bicubic"}, {"engine": "lanczos"}, {"engine": "fsr"},
-]  # fmt: skip
+NETWORKS = ["quicksrnet-small-photo", "quicksrnet-medium-photo", "enaf-quicksrnet-medium-photo"]
 
 
 def noise(width: int, height: int, seed: int = 1) -> Frame:
@@ -37,13 +35,15 @@ def moving(width: int, height: int, count: int = 6) -> list[Frame]:
     return frames
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: next(iter(way.values())))
-@pytest.mark.parametrize("scale", ["3/2", "2"])
+@pytest.mark.parametrize("model", NETWORKS)
+@pytest.mark.parametrize("scale", ["3/2", "2", "1.2", "1.7", "3", "4"])
 @pytest.mark.parametrize("left", [True, False])
-def test_nothing_changes_but_the_work(way: dict, scale: str, left: bool) -> None:
+def test_nothing_changes_but_the_work(model: str, scale: str, left: bool) -> None:
+    if model.startswith("enaf") and Fraction(scale) > 2:
+        model = "quicksrnet-small-photo"
     width, height = 201, 135
     size = target_size(width, height, Fraction(scale))
-    with Upscaler(scale, **way, reuse=True) as reusing, Upscaler(scale, **way) as plain:
+    with Upscaler(scale, model=model, reuse=True) as reusing, Upscaler(scale, model=model) as plain:
         pixels = count_pixels(reusing.engine)
         for frame in moving(width, height):
             frame = replace(frame, colour=replace(frame.colour, chroma_left=left))
@@ -101,3 +101,39 @@ def count_pixels(engine: Engine) -> list[int]:
 
     engine.infer = counted
     return pixels
+
+
+@pytest.mark.parametrize("engine", ["bicubic", "lanczos", "fsr"])
+def test_filters_run_whole(engine: str) -> None:
+    size = target_size(201, 135, Fraction(6, 5))
+    with Upscaler("1.2", engine=engine, reuse=True) as reusing, Upscaler("1.2", engine=engine) as plain:
+        for frame in moving(201, 135, 2):
+            assert (reusing.frame(frame, *size).y == plain.frame(frame, *size).y).all()
+        assert reusing.reused == 0
+
+
+def test_a_view_of_what_changes_is_seen_to_change() -> None:
+    frame = noise(96, 64)
+    view = frame.y.view()
+    view.flags.writeable = False
+    seen = replace(frame, y=view)
+    with Upscaler(2, reuse=True) as upscale, Upscaler(2) as plain:
+        upscale.frame(seen, 192, 128)
+        frame.y[10:20, 10:20] ^= 64
+        assert (upscale.frame(seen, 192, 128).y == plain.frame(seen, 192, 128).y).all()
+
+
+def test_a_frame_that_fails_leaves_nothing_half_done() -> None:
+    frames = moving(96, 64, 3)
+    with Upscaler(2, reuse=True) as upscale, Upscaler(2) as plain:
+        upscale.frame(frames[0], 192, 128)
+        infer, upscale.engine.infer = upscale.engine.infer, failing
+        with pytest.raises(EngineError):
+            upscale.frame(frames[1], 192, 128)
+        upscale.engine.infer = infer
+        for frame in frames[1:]:
+            assert (upscale.frame(frame, 192, 128).y == plain.frame(frame, 192, 128).y).all()
+
+
+def failing(tiles: np.ndarray) -> np.ndarray:
+    raise EngineError("out of order")

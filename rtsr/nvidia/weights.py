@@ -43,16 +43,16 @@ def quantised(model: ModelProto, white: float = 1.0, before: Sequence[ModelProto
     known: Values = {}
     first = 0
     outer = _outer(graph)
-    done: dict[str, str] = {}
-    for node in list(graph.node):
-        name = node.input[1] if node.op_type == "Conv" and node.output[0] not in outer else ""
-        if name in done:
-            node.input[1] = done[name]
-        elif name in values and _settings(node).get("group", 1) == 1:
+    layers = [node for node in graph.node if node.op_type == "Conv" and node.output[0] not in outer]
+    for node in layers:
+        name = node.input[1]
+        if name in values and _settings(node).get("group", 1) == 1:
             known = known or _feed(model, white, before)
             known, first = _advance(made, known, first, node)
             steps, scales = quantise(values[name], _seen(node, known[node.input[0]], values[name].shape[2:]))
-            done[name] = _dequantise(graph, node, steps, scales)
+            weight = _dequantise(graph, node, steps, scales)
+            for layer in layers:
+                layer.input[1] = weight if layer.input[1] == name else layer.input[1]
     used = {name for node in graph.node for name in node.input}
     kept = [value for value in graph.initializer if value.name in used]
     del graph.initializer[:]

@@ -11,6 +11,7 @@ from rtsr.nvidia.graph import prepare
 from rtsr.nvidia.pictures import pictures
 from rtsr.nvidia.rehearsal import rounded
 from rtsr.nvidia.steps import quantise, windows
+from rtsr.nvidia.weights import quantised
 from rtsr.resources import folder
 
 STAGES = folder("engines") / "enaf-quicksrnet-medium-x2-photo"
@@ -88,7 +89,7 @@ def test_windows_are_what_a_convolution_sees(settings):
     np.testing.assert_allclose(np.sort(got), np.sort(np.ravel(want)), rtol=1e-5)
 
 
-def test_pictures_are_the_same_everywhere_and_soft():
+def test_pairare_the_same_everywhere_and_soft():
     made = pictures()
     np.testing.assert_array_equal(made, pictures())
     assert made.shape == (2, 3, 160, 160)
@@ -147,3 +148,29 @@ def test_a_stage_without_those_before_it_is_refused(tmp_path):
         with pytest.raises(EngineError, match="name its file, with those beside it"):
             prepare(network, "int8")
         assert prepare(network, "fp16")
+
+
+def test_layers_that_share_a_weight_with_another_between_them():
+    random = np.random.default_rng(0)
+    layers = [("image", "F"), ("a", "W"), ("b", "X"), ("c", "W"), ("d", "Y"), ("e", "L")]
+    ends = ["a", "b", "c", "d", "e", "upscaled"]
+    nodes = [
+        onnx.helper.make_node("Conv", inputs, [end], pads=[1, 1, 1, 1])
+        for inputs, end in zip(layers, ends, strict=True)
+    ]
+    shapes = {"F": (8, 3), "W": (8, 8), "X": (8, 8), "Y": (8, 8), "L": (3, 8)}
+    values = [
+        numpy_helper.from_array(random.normal(0, 0.1, (*shape, 3, 3)).astype(np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    pair = [
+        onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3, "h", "w"])
+        for name in ("image", "upscaled")
+    ]
+    graph = onnx.helper.make_graph(nodes, "shared", pair[:1], pair[1:], values)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    made = quantised(model)
+    assert [node.op_type for node in made.graph.node].count("DequantizeLinear") == 3
+    image = random.random((1, 3, 12, 14), np.float32)
+    want, got = (open_session(net.SerializeToString(), 1).run(None, {"image": image})[0] for net in (model, made))
+    assert 0 < np.abs(got - want).max() < 0.02 * np.abs(want).max()
