@@ -28,7 +28,7 @@ def test_the_summary_has_percentiles_and_readable_deadlines() -> None:
     spending = {"deadline_ms": 20000.0, "misses": 0, "frames": {"made": 2}, "tiles_reused": 2,
                 "exits": ["bicubic", "net exit 1", "net"], "tiles_per_exit": [12, 0, 4],
                 "share_of_full_compute": 1.0, "expected_psnr_db": None}  # fmt: skip
-    report = Report("in.mp4", "out.mp4", "net", (2, 2), (4, 4), 2, 1.0, 1.0, stages, (), spending)
+    report = Report("in.mp4", "out.mp4", "net", (2, 2), (4, 4), 2, 1.0, 1.0, stages, (), spending, reused=0.125)
     first, second = summarise(report).splitlines()
     assert first.endswith("; p50/p95/p99 in ms: decode 0.8/1.3/10, upscale 257/301/1333")
     assert second.startswith(
