@@ -45,7 +45,7 @@ def test_a_stopped_run_says_where_its_part_is(tmp_path: Path, with_signal: signa
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal that goes away is a signal elsewhere only")
 @pytest.mark.parametrize("nohup", [False, True])
 def test_a_terminal_that_is_closed(tmp_path: Path, nohup: bool) -> None:
-    make_video(tmp_path / "in.mp4", frames=80, size=(320, 240))
+    make_video(tmp_path / "in.mp4", frames=200, size=(320, 240))
     child, terminal = pty.fork()
     if child == 0:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -60,5 +60,5 @@ def test_a_terminal_that_is_closed(tmp_path: Path, nohup: bool) -> None:
     os.waitpid(child, 0)
     kept = tmp_path / ("in_2x.mp4" if nohup else "in_2x.partial.mp4")
     report = json.loads((tmp_path / "a.json").read_text("utf-8"))
-    assert 0 < probe(kept).frames == report["frames"] and (report["frames"] == 80) == nohup
+    assert 0 < probe(kept).frames == report["frames"] and (report["frames"] == 200) == nohup
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "in.mp4", kept.name] + ["nohup.out"] * nohup
