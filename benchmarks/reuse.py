@@ -2,9 +2,9 @@
 
     python -m benchmarks.reuse CLIP... --json result.json
 
-Every clip is upscaled twice, frame by frame in turns, with and without reuse, at the last exit everywhere; results
-are compared bit for bit. `menu` is the first clip's first frame, over and over, with a small square that moves through
-it, as a cursor does.
+Every clip is upscaled twice, frame by frame in turns, with and without reuse, at the last exit everywhere, and again
+as without a deadline, whole frames by QuickSRNet-Small for captures; results are compared bit for bit. `menu` is the
+first clip's first frame, over and over, with a small square that moves through it, as a cursor does.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from rtsr.pacing.mixed import open_ways
 from rtsr.resources import find_network
 from rtsr.scale import parse_scale
 from rtsr.source.pyav import PyAVSource
+from rtsr.upscaler import Upscaler, target_size
 
 
 def main() -> None:
@@ -42,7 +43,8 @@ def main() -> None:
     clips = {clip.name: _frames(clip, options.frames) for clip in options.clips}
     clips["menu"] = _menu(next(iter(clips.values()))[0], options.frames)
     result = {"machine": machine(), "model": network.card.name} | {
-        name: _compare(engine, frames) for name, frames in clips.items()
+        name: _compare(engine, frames) | {"without_a_deadline": _compare_whole(options.scale, frames)}
+        for name, frames in clips.items()
     }
     print(json.dumps(result, indent=2))
     if options.json:
@@ -70,6 +72,30 @@ def _compare(engine: ExitsEngine, frames: Iterable[Frame]) -> dict[str, object]:
         "median_ms": {"reuse": round(medians[0], 2), "without": round(medians[1], 2)},
         "time_ratio": round(medians[0] / medians[1], 3),
         "multiply_add_ratio": round(macs[reusing] / macs[plain], 3),
+    }
+
+
+def _compare_whole(scale: str, frames: Iterable[Frame]) -> dict[str, object]:
+    took: list[list[int]] = [[], []]
+    equal = True
+    with (
+        Upscaler(scale, engine="onnx", provider="cpu", reuse=True) as reusing,
+        Upscaler(scale, engine="onnx", provider="cpu") as plain,
+    ):
+        for frame in frames:
+            size, large = target_size(frame.width, frame.height, plain.scale), []
+            for upscaler, times in zip((reusing, plain), took, strict=True):
+                began = time.perf_counter_ns()
+                large.append(upscaler.frame(frame, *size))
+                times.append(time.perf_counter_ns() - began)
+            equal &= all((getattr(large[0], plane) == getattr(large[1], plane)).all() for plane in "yuv")
+        reused = reusing.reused
+    medians = [float(np.median(times[1:])) / 1e6 for times in took]
+    return {
+        "equal": bool(equal),
+        "tiles_reused": round(reused, 3),
+        "median_ms": {"reuse": round(medians[0], 2), "without": round(medians[1], 2)},
+        "time_ratio": round(medians[0] / medians[1], 3),
     }
 
 
