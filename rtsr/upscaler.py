@@ -20,6 +20,7 @@ from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Frame, GpuFrame
 from rtsr.reuse import Reuse
 from rtsr.scale import as_scale
+from rtsr.surface import padded
 
 DEFAULT_MODEL = "quicksrnet-small"
 STRIP = 1 << 21
@@ -277,8 +278,8 @@ def fitted(frame: Frame, planes: tuple[NDArray, ...], width: int, height: int) -
 
 def _pad(rgb: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
     """`rgb` (N, 3, H, W) with its last rows and columns repeated until both sides are multiples of `multiple`."""
-    down, right = (-side % multiple for side in rgb.shape[2:])
-    return np.pad(rgb, ((0, 0), (0, 0), (0, down), (0, right)), mode="edge") if down or right else rgb
+    height, width = (-(-side // multiple) * multiple for side in rgb.shape[2:])
+    return padded(rgb, width, height)
 
 
 def _fit(pixels: NDArray[np.uint8], width: int, height: int, pixel_format: str) -> NDArray[np.uint8]:
