@@ -12,6 +12,7 @@ from rtsr.engine.choice import Tell
 from rtsr.pacing.deadline import as_late
 from rtsr.pacing.delivery import Live
 from rtsr.pacing.paced import Pace
+from rtsr.part import as_part
 from rtsr.pipeline import run
 from rtsr.preset import Preset, read_preset
 from rtsr.report import Progress, Report
@@ -39,6 +40,8 @@ def upscale(
     quality: float | None = None,
     late: str | None = None,
     live: Live | None = None,
+    start: float | str | Fraction = 0,
+    duration: float | str | Fraction | None = None,
     reference: str | Path | None = None,
     threads: int | None = None,
     encoding: Encoding | None = None,
@@ -57,6 +60,9 @@ def upscale(
     At most one of `fps`, `deadline` (seconds, or text such as "16.7ms") and `quality` (0 to 1, a share of the
     network's full compute) says what may be spent on a frame; `late` is "degrade", "repeat" or "drop". With `live`,
     `source` may be an address such as udp://127.0.0.1:5000. The frames are compared with those of `reference`.
+
+    `start` and `duration`, in seconds or as text ("1:30", "250ms"), take a part of a video, with its sound and
+    chapters, counted from the first picture; its default name ends in, e.g., `_1.5x_90s-100s`.
 
     `preset`, the name of one that ships (`rtsr presets` lists them) or a path to a .toml file, fills in what is not
     given here. What it says does not always go with the rest: the report's notes name what was left out.
@@ -87,6 +93,7 @@ def upscale(
         decode=decode,
         pace=Pace.of(fps, None if deadline is None else as_seconds(deadline), quality),
         late=None if late is None else as_late(late),
+        part=as_part(start, duration),
         live=live is not None,
         realtime=live is not None and live.realtime,
         latency=None if live is None else live.latency,

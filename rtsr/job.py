@@ -15,6 +15,7 @@ from rtsr.frame import Video
 from rtsr.pacing.deadline import Late, as_late
 from rtsr.pacing.delivery import Live
 from rtsr.pacing.paced import Pace
+from rtsr.part import WHOLE, Part
 from rtsr.preset import DECODE, NVIDIA, RUN_NETWORKS
 from rtsr.scale import LARGEST, as_scale
 from rtsr.sink.encoding import Encoding
@@ -36,6 +37,7 @@ KINDS = {
     "pace": (Pace, "Pace(deadline=0.016)"),
     "live": (Live, "rtsr.Live()"),
     "encoding": (Encoding, 'rtsr.Encoding("libx265")'),
+    "part": (Part, "Part(Fraction(90), Fraction(10))"),
 }
 """The classes of others, with examples."""
 
@@ -70,6 +72,8 @@ class Job:
     a network can do nothing is an error."""
     live: Live | None = None
     """Set: the input's clock rules. The pace is by default a frame's time at the input's rate."""
+    part: Part = WHOLE
+    """What of the source is upscaled, and compared with the same part of the reference."""
     reference: Path | str | None = None
     """A video of the output's size to compare with, frame by frame."""
     decode: str = "cpu"
@@ -95,6 +99,8 @@ class Job:
             raise UsageError("a quality takes the time that it takes; give --live and --late a deadline instead")
         if self.late is not None and not paced:
             raise UsageError("nothing is late without a deadline; add --deadline, --fps or --live")
+        if self.part.start and self.live is not None and not self.live.realtime:
+            raise UsageError("live input starts when it comes; leave out the start, a duration is enough")
         if self.reference is not None and self.live is not None and not self.live.realtime:
             raise UsageError("a reference goes with a file; leave it out, or play the file with --realtime")
 
@@ -105,6 +111,8 @@ class Job:
             "scale": None if self.scale is None else str(self.scale),
             "height": self.height,
             "size": self.size,
+            "start_s": float(self.part.start) if self.part.start else None,
+            "duration_s": None if self.part.duration is None else float(self.part.duration),
             "model": None if self.model is None else str(self.model),
             "engine": self.engine,
             "provider": self.provider,
@@ -125,7 +133,7 @@ class Job:
             if name == "source" or getattr(self, name) is not None:
                 object.__setattr__(self, name, settle(getattr(self, name)))
         for name, (kind, example) in KINDS.items():
-            if name == "encoding" or getattr(self, name) is not None:
+            if name in ("encoding", "part") or getattr(self, name) is not None:
                 check_kind(getattr(self, name), kind, name, example)
 
     def _check_decode(self) -> None:
@@ -179,7 +187,9 @@ def reaching(large: tuple[int, int], size: tuple[int, int]) -> Fraction:
 
 
 def label(job: Job) -> str:
-    """What a default output name says of the job: `1.5x`, `1080p` or `1920x1080`."""
+    """What a default output name says of the job: `1.5x`, `1080p` or `1920x1080`, and `1.5x_90s-100s` of a part."""
     if job.size is not None:
-        return f"{job.size[0]}x{job.size[1]}"
-    return f"{job.height}p" if job.scale is None else f"{float(job.scale):.4g}x"
+        said = f"{job.size[0]}x{job.size[1]}"
+    else:
+        said = f"{job.height}p" if job.scale is None else f"{float(job.scale):.4g}x"
+    return f"{said}_{job.part.label}" if job.part else said

@@ -198,6 +198,7 @@ def _check(job: Job) -> None:
     said = {"late": job.late, "live": job.live, "reference": job.reference, "fps, deadline or quality": job.pace}
     said["encoding"] = None if job.encoding == Encoding() else job.encoding
     said["decode"] = None if job.decode == "cpu" else job.decode
+    said["start or duration"] = job.part or None
     if meant := ", ".join(name for name, value in said.items() if value is not None):
         raise UsageError(f"{job.source} is a picture; leave out what is for videos: {meant}")
     if job.output is not None and address(job.output) is not None:

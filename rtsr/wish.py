@@ -11,6 +11,7 @@ from rtsr.job import Job
 from rtsr.pacing.deadline import Late
 from rtsr.pacing.delivery import Live
 from rtsr.pacing.paced import Pace
+from rtsr.part import WHOLE, Part
 from rtsr.preset import NVIDIA, Preset
 from rtsr.sink.encoding import RATES, Encoding
 from rtsr.still import is_still
@@ -34,6 +35,7 @@ class Wish:
     precision: str | None = None
     decode: str | None = None
     pace: Pace | None = None
+    part: Part = WHOLE
     late: Late | None = None
     live: bool = False
     realtime: bool = False
@@ -83,6 +85,7 @@ class Wish:
             pace=pace,
             late=_first(self.late, preset.late if timed else None),
             live=live,
+            part=self.part,
             reference=self.reference,
             threads=self.threads,
             encoding=self._encoding(preset),

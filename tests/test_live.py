@@ -21,6 +21,7 @@ from rtsr.frame import Frame
 from rtsr.job import Job
 from rtsr.pacing.delivery import Live
 from rtsr.pacing.paced import Pace
+from rtsr.part import as_part
 from rtsr.pipeline import run
 from rtsr.sink.encoding import Encoding
 from rtsr.source.live import LiveSource
@@ -51,6 +52,14 @@ def test_a_pipe_that_is_closed(tmp_path: Path, late: str) -> None:
         report = upscale(pipe, tmp_path / "out.mkv", late=late, pace=Pace(deadline=0.02))
     assert_accounted(report, decoded=60)
     assert report.notes == ()
+
+
+def test_a_part_of_a_stream_that_goes_on(tmp_path: Path) -> None:
+    data = as_transport_stream(make_video(tmp_path / "clip.mp4", frames=60, keyframes=10, audio=False))
+    with fifo(tmp_path / "pipe", data, hold=60) as pipe:
+        report = upscale(pipe, tmp_path / "out.mkv", part=as_part(duration=1), live=Live(stall=30))
+    assert_accounted(report, decoded=30)
+    assert report.notes == () and report.seconds < 30
 
 
 def test_pictures_that_are_missing_are_said_to_be(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from rtsr.duration import parse_duration
 from rtsr.errors import UsageError
 from rtsr.pacing.deadline import Late
 from rtsr.pacing.paced import Pace
+from rtsr.part import as_part
 from rtsr.preset import ENGINES
 from rtsr.provider import PROVIDERS
 from rtsr.scale import parse_scale
@@ -70,6 +71,12 @@ Latency = Annotated[
     str | None, typer.Option(help="Live: how long after its time a frame may be upscaled. Default: 200ms.")
 ]
 Stall = Annotated[str | None, typer.Option(help="Live: end when nothing came for this long. Default: 10s.")]
+Start = Annotated[
+    str | None, typer.Option(help="Begin at this time of the video: seconds, 12:30 or 1:02:03.5. Default: its start.")
+]
+Duration = Annotated[
+    str | None, typer.Option(help="Take only this much of the video, to try settings, e.g. 10s. Default: all of it.")
+]
 ReferenceVideo = Annotated[
     Path | None, typer.Option(help="Video of the result's size: report the PSNR-Y against it, before encoding.")
 ]
@@ -96,7 +103,7 @@ ReportFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report; of several inputs a list, at the end.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 
-OPTIONS_ONLY_VIDEO = ("realtime", "stall", "reference", *ONLY_VIDEO, "encoder_option")
+OPTIONS_ONLY_VIDEO = ("realtime", "stall", "start", "duration", "reference", *ONLY_VIDEO, "encoder_option")
 """What means nothing for a picture, in presets and beside them."""
 
 
@@ -118,6 +125,7 @@ def as_wish(source: str, output: str | None, said: Mapping[str, Any]) -> Wish:
         scale=parse_scale(said["scale"]) if said["scale"] else None,
         size=parse_size(said["size"]) if said["size"] else None,
         pace=Pace.of(said["fps"], deadline, said["quality"]),
+        part=as_part(said["start"] or 0, said["duration"]),
         live=bool(said["live"]),
         realtime=said["realtime"],
         latency=parse_duration(said["latency"]) if said["latency"] else None,

@@ -23,6 +23,8 @@ Examples:
 
     rtsr upscale screenshot.png --scale 1.5
 
+    rtsr upscale long.mp4 --scale 1.5 --start 12:30 --duration 10s
+
     rtsr upscale in.mp4 -o out.mkv --height 1080 --crf 16 --encoder-option preset=slow
 
     rtsr upscale in.mp4 --preset mobile-720p-to-1080p --report report.json
@@ -57,6 +59,8 @@ def upscale(
     realtime: o.Realtime = False,
     latency: o.Latency = None,
     stall: o.Stall = None,
+    start: o.Start = None,
+    duration: o.Duration = None,
     reference: o.ReferenceVideo = None,
     codec: o.Codec = None,
     crf: o.Crf = None,

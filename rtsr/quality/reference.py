@@ -10,6 +10,7 @@ import numpy as np
 
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
+from rtsr.part import WHOLE, Part
 from rtsr.source.pyav import PyAVSource
 
 IDENTICAL = 100.0
@@ -17,15 +18,15 @@ IDENTICAL = 100.0
 
 
 class Reference:
-    """The video in `path`, whose frames are compared with those of `video` that belong to the same time.
+    """`part` of the video in `path`, whose frames are compared with those of `video` that belong to the same time.
 
     Times count from each video's first frame. Raises SourceError where `path` cannot be read, UsageError where it is
     of another size or range.
     """
 
-    def __init__(self, path: Path | str, video: Video) -> None:
+    def __init__(self, path: Path | str, video: Video, part: Part = WHOLE) -> None:
         self._video = video
-        self._source = PyAVSource(path)
+        self._source = PyAVSource(path, part)
         try:
             self._check(path)
             self._frames = _timed(self._source)

@@ -18,6 +18,7 @@ from av.error import ExitError, FFmpegError, ProtocolNotFoundError
 
 from rtsr.errors import SourceError, UsageError
 from rtsr.frame import Frame
+from rtsr.part import WHOLE, Part
 from rtsr.source.base import Copied, Item
 from rtsr.source.gaps import Gaps, in_words
 from rtsr.source.pipe import Pipe
@@ -51,7 +52,7 @@ def is_live(source: str | Path) -> bool:
 
 
 class LiveSource(PyAVSource):
-    """The video and sound of a live stream, from its first picture on, which gets the time 0.
+    """The video and sound of a live stream, or `part` of it, from its first picture on, which gets the time 0.
 
     `source` is an address (`udp://`, `rtsp://`, ...), `-` for standard input, a pipe or a device. The stream ends
     where it stops for `stall` seconds, vanishes, or its clock jumps; `notes` say so. It ends, too, within `stall`
@@ -60,43 +61,17 @@ class LiveSource(PyAVSource):
 
     threads = "SLICE"
     joins = False
+    moves = True
 
-    def __init__(self, source: str | Path, stall: float, stop: Event) -> None:
+    def __init__(self, source: str | Path, stall: float, stop: Event, part: Part = WHOLE) -> None:
         self._stall, self._stop = stall, stop
         self._pipe: Pipe | None = None
         self.follows = not _is_pipe(source) and _scheme(source) in (None, *PUSHED)
         """Whether frames arrive at the sender's pace, however quickly they are read."""
         self.waited = self._waiting = 0.0
         """Seconds that the last picture was waited for, with nothing to read or decode."""
-        super().__init__(source)
-        self.video = replace(self.video, frames=0)
-
-    def items(self) -> Generator[Item, None, None]:
-        """As `PyAVSource.items`, in time from the first picture on; sound from before it is left out."""
-        start, early = None, []
-        for item in super().items():
-            if start is None and isinstance(item, Copied):
-                early.append(item)
-                continue
-            if start is None:
-                assert not isinstance(item, Copied)
-                start = item.pts
-                yield from self._since(start, early)
-            if isinstance(item, Copied):
-                yield from self._since(start, [item])
-            else:
-                yield replace(item, pts=item.pts - start)
-
-    def _since(self, start: int, copies: list[Copied]) -> Iterator[Copied]:
-        for copied in copies:
-            packet = copied.packet
-            if packet.pts is None or packet.time_base is None:
-                continue
-            shift = round(start * self.video.time_base / packet.time_base)
-            if packet.pts >= shift:
-                packet.pts -= shift
-                packet.dts = None if packet.dts is None else packet.dts - shift
-                yield copied
+        super().__init__(source, part)
+        self.video = part.limit(replace(self.video, frames=0))
 
     def _open(self) -> InputContainer:
         try:
@@ -221,9 +196,9 @@ class PlayedSource(PyAVSource):
 
     follows = False
 
-    def __init__(self, path: str | Path, stop: Event) -> None:
+    def __init__(self, path: str | Path, stop: Event, part: Part = WHOLE) -> None:
         self._stop = stop
-        super().__init__(path)
+        super().__init__(path, part)
 
     def items(self) -> Generator[Item, None, None]:
         """As `PyAVSource.items`, each frame not before its time."""

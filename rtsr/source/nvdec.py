@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 
 from rtsr.errors import SourceError
 from rtsr.frame import GpuFrame, GpuPlane
+from rtsr.part import WHOLE, Part
 from rtsr.source.pyav import PLANAR_420, Clock, PyAVSource, video_stream
 
 CURE = "leave out --decode gpu"
@@ -35,9 +36,9 @@ class NvdecSource(PyAVSource):
 
     threads = "SLICE"  # With whole frames on several threads the decoder needs more surfaces, and is no quicker.
 
-    def __init__(self, path: Path | str, device: int = 0) -> None:
+    def __init__(self, path: Path | str, device: int = 0, part: Part = WHOLE) -> None:
         self.device = device
-        super().__init__(path)
+        super().__init__(path, part)
 
     def _open(self) -> InputContainer:
         with super()._open() as file:  # What is wrong with the file is said as always.

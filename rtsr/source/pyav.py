@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from rtsr.errors import SourceError
 from rtsr.frame import MATRICES, Colour, Frame, GpuFrame, Video
+from rtsr.part import WHOLE, Part
 from rtsr.source.base import Copied, Item
+from rtsr.source.cut import Cut
 from rtsr.source.timeline import Timeline
 
 BT709, UNSPECIFIED, BT601 = 1, 2, 6
@@ -27,11 +29,15 @@ HDR = {16: "PQ", 18: "HLG"}
 """Transfer functions of high dynamic range (H.273)."""
 UNTIMED = ("avi", "h264", "hevc", "m4v", "mjpeg")
 """Containers that keep no presentation times."""
+SOUGHT = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+"""Containers with an index by time; in others, a part is found by decoding all that is before it."""
+BACK = (0, 1, 4, 16, 64)
+"""Seconds before a part at which a keyframe is looked for: an index may count in times of decoding."""
 PLANAR_420 = ("yuv420p", "yuvj420p")
 
 
 class PyAVSource:
-    """The first video stream of `path` as frames, and its sound and subtitles as packets.
+    """The first video stream of `path` as frames, and its sound and subtitles as packets; or `part` of it.
 
     `video` describes the stream, `others` are the streams that are passed on, and `notes` say what is not, or
     not as it was. Raises SourceError for what cannot be opened, has no video, or ends before its time.
@@ -41,10 +47,13 @@ class PyAVSource:
     """How FFmpeg decodes on several cores: whole frames, which come later for it, or slices."""
     joins = True
     """Whether a clock that begins anew goes on from where it was."""
+    moves = False
+    """Whether time counts from the first picture on even where all of the file is taken."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, part: Part = WHOLE) -> None:
         self.path = Path(path)
         self.name = str(path)
+        self.part = part
         self.container = self._open()
         self._decoded = self._decode()
         try:
@@ -59,7 +68,8 @@ class PyAVSource:
             self._timeline = Timeline() if self.joins else None
             self._early: list[Copied] = []
             self._first = self._read_first()
-            self.video = _describe(self._stream, self._first, self.name)
+            self._zero = 0 if self._counts else self._first.pts or 0
+            self.video = part.limit(_describe(self._stream, self._first, self.name))
             self.notes += _reductions(self._stream, self._first)
         except BaseException:
             self.__exit__()
@@ -81,7 +91,8 @@ class PyAVSource:
 
     def chapters(self) -> list:
         """As PyAV gives and takes them."""
-        return self.container.chapters()
+        chapters = self.container.chapters()
+        return self.part.chapters(chapters, self._zero * self.video.time_base) if self.part else chapters
 
     def __enter__(self) -> Self:
         return self
@@ -95,12 +106,39 @@ class PyAVSource:
 
         Frames are 8-bit 4:2:0; other picture formats are converted, with the same matrix and range.
         """
+        if not (self.part or self.moves):
+            yield from self._items()
+            return
+        if self.part.start and self.container.format.name in SOUGHT:
+            self._seek()
+        yield from Cut(self.part, self._zero, self.video, self.others, self.name).items(self._items())
+
+    def _items(self) -> Generator[Item, None, None]:
+        """From where the file was opened or sought, up to its end."""
         yield from self._early
-        clock = Clock(self.video, counts=self.container.format.name in UNTIMED)
+        clock = Clock(self.video, self._counts)
         yield self._frame(self._first, clock)
         for item in self._decoded:
             yield item if isinstance(item, Copied) else self._frame(item, clock)
         self._check_complete()
+
+    @property
+    def _counts(self) -> bool:
+        return self.container.format.name in UNTIMED
+
+    def _seek(self) -> None:
+        """Go on from the keyframe before the part; without one, from the start."""
+        assert self._stream.time_base is not None
+        begin = self._zero + self.part.start / self._stream.time_base
+        for back in BACK:
+            self._decoded.close()
+            self._decoded, self._early = self._decode(), []
+            self._timeline = Timeline() if self.joins else None
+            at = max(self._zero, int(begin - back / self._stream.time_base))
+            self.container.seek(at, stream=self._stream)
+            self._first = self._read_first()
+            if at == self._zero or (self._first.pts is not None and self._first.pts <= begin):
+                break
 
     def _open(self) -> InputContainer:
         return _open(self.path)

@@ -15,7 +15,9 @@ from av.stream import Stream
 
 from rtsr.errors import SourceError, need
 from rtsr.frame import MATRICES, Colour, Frame, Video
-from rtsr.source.base import Copied
+from rtsr.part import WHOLE, Part
+from rtsr.source.base import Copied, Item
+from rtsr.source.cut import Cut
 from rtsr.source.sound import encode_sound
 
 SCRIPT = ".vpy"
@@ -27,7 +29,7 @@ FINE = Fraction(1, 90000)
 
 
 class VapourSynthSource:
-    """The first video output of the script `path`, and all its audio outputs.
+    """The first video output of the script `path`, and all its audio outputs; or `part` of them.
 
     The script runs here, in its own folder. Pictures become 8-bit 4:2:0, with the script's matrix and range; sound
     becomes FLAC, which loses nothing of whole samples. Raises SourceError for a script that fails or has no video
@@ -36,8 +38,9 @@ class VapourSynthSource:
 
     stream: Stream | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, part: Part = WHOLE) -> None:
         self.path = path
+        self._part = part
         self.notes: list[str] = []
         self.metadata: dict[str, str] = {}
         self._vs = need("vapoursynth", "vs")
@@ -47,7 +50,8 @@ class VapourSynthSource:
             outputs = self._evaluate()
             clip = self._clip(outputs)
             first = self._frame(clip, 0)
-            self._node, self.video = self._prepare(clip, dict(first.props))
+            self._node, whole = self._prepare(clip, dict(first.props))
+            self.video = part.limit(whole)
             nodes = [node for _, node in sorted(outputs.items()) if isinstance(node, self._vs.AudioNode)]
             if nodes:
                 self._sound, notes = encode_sound(self._vs, nodes, path)
@@ -76,13 +80,23 @@ class VapourSynthSource:
         if self._sound is not None:
             self._sound.close()
 
-    def items(self) -> Generator[Frame | Copied, None, None]:
+    def items(self) -> Generator[Item, None, None]:
         """Every frame in order, and packets of sound before the frame that they start with or before. Runs once."""
+        if not self._part:
+            yield from self._items(0)
+            return
+        # Where each frame lasts as long as any other, those before the part are not asked for.
+        first = 0 if self.video.rate is None else int(self._part.start * self.video.rate)
+        items = self._items(min(first, self._node.num_frames - 1))
+        yield from Cut(self._part, 0, self.video, self.others, str(self.path)).items(items)
+
+    def _items(self, first: int) -> Generator[Frame | Copied, None, None]:
+        """From the frame `first` on."""
         sound, waiting = self._packets(), None
-        pts, base = Fraction(0), self.video.time_base
+        pts, base = Fraction(first), self.video.time_base
         try:
-            with closing(self._node.frames()) as frames:
-                for n, picture in enumerate(frames):
+            with closing(self._node[first:].frames()) as frames:
+                for n, picture in enumerate(frames, first):
                     while (waiting := waiting or next(sound, None)) and waiting[0] <= pts * base:
                         yield waiting[1]
                         waiting = None

@@ -14,7 +14,7 @@ from rtsr.pipeline import Job, run
 from rtsr.source.base import Copied
 from rtsr.source.pyav import PyAVSource
 from rtsr.source.vapoursynth import VapourSynthSource
-from tests.media import luma, make_video, probe
+from tests.media import luma, make_video, picture_number, probe
 from tests.vs.clips import vs
 
 LOSSLESS = rtsr.Encoding(crf=0)
@@ -59,6 +59,18 @@ def test_the_whole_job(tmp_path: Path) -> None:
     rtsr.upscale(tmp_path / "in.mp4", tmp_path / "direct.mp4", scale=1.5, encoding=LOSSLESS)
     for one, other in zip(luma(tmp_path / "script_1.5x.mp4"), luma(tmp_path / "direct.mp4"), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_a_part_of_it(tmp_path: Path) -> None:
+    make_video(tmp_path / "in.mp4", frames=60, keyframes=20)
+    path = script(tmp_path, opening("in.mp4", "in.mp4"))
+    report = rtsr.upscale(path, scale=1.5, engine="bicubic", start=1, duration=0.5)
+    done = probe(tmp_path / "script_1.5x_1s-1.5s.mp4")
+    assert report.frames == done.frames == 15
+    assert [picture_number(plane) for plane in luma(tmp_path / "script_1.5x_1s-1.5s.mp4")] == list(range(30, 45))
+    assert done.duration == pytest.approx(0.5, abs=0.1)  # Packets of FLAC are long.
+    with pytest.raises(SourceError, match=r"there is no picture at 3\.00 s"):
+        rtsr.upscale(path, scale=1.5, engine="bicubic", start=3)
 
 
 @pytest.mark.parametrize("bits", [16, 24])

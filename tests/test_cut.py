@@ -1,0 +1,208 @@
+"""Parts of videos: just the frames and the sound of theirs, in time with each other, from every kind of file."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+import rtsr
+from rtsr.errors import SourceError, UsageError
+from rtsr.job import Job
+from rtsr.part import WHOLE, Part, as_part
+from rtsr.pipeline import run
+from rtsr.report import Report
+from tests.command import SCALE, assert_one_error_line
+from tests.command import rtsr as command
+from tests.media import luma, make_video, picture_number, probe
+
+SECOND = 48000
+
+
+def upscale(source: Path, output: Path, part: Part, **wishes: object) -> Report:
+    return run(Job(source, output, SCALE, engine="bicubic", part=part, **wishes))  # type: ignore[arg-type]
+
+
+def numbers(path: Path) -> list[int]:
+    return [picture_number(plane) for plane in luma(path)]
+
+
+def remux(source: Path, path: Path) -> Path:
+    with av.open(str(source)) as read, av.open(str(path), "w") as write:
+        streams = {stream.index: write.add_stream_from_template(stream) for stream in read.streams}
+        for packet in read.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                write.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".ts", ".flv"])
+@pytest.mark.parametrize(
+    ("part", "first", "frames"),
+    [
+        (as_part(0.5, 0.7), 15, 21),
+        (as_part("1.2"), 36, 24),
+        (as_part(duration="400ms"), 0, 12),
+        (as_part(0.51, 0.1), 16, 3),  # The first frame that starts in it.
+        (as_part(1.9, 60), 57, 3),
+    ],
+)
+def test_just_its_frames(tmp_path: Path, suffix: str, part: Part, first: int, frames: int) -> None:
+    source = remux(make_video(tmp_path / "made.mp4", frames=60, keyframes=20), tmp_path / f"in{suffix}")
+    report = upscale(source, tmp_path / f"out{suffix}", part)
+    assert report.frames == frames and report.notes == ()
+    assert numbers(tmp_path / f"out{suffix}") == list(range(first, first + frames))
+    done = probe(tmp_path / f"out{suffix}")
+    steps = np.array(done.seconds) - done.seconds[0]
+    assert steps == pytest.approx(np.arange(frames) / 30, abs=1.1e-3)  # Matroska and FLV count milliseconds.
+
+
+def test_files_that_count_frames(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.avi", frames=60, codec="mpeg4", keyframes=20, audio=False)
+    assert upscale(source, tmp_path / "out.mp4", as_part(1, 0.5)).frames == 15
+    assert numbers(tmp_path / "out.mp4") == list(range(30, 45))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_sound_stays_in_time(tmp_path: Path, suffix: str) -> None:
+    """A tone that begins with frame 45."""
+    source, output = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    mute = np.arange(2 * SECOND) < 1.5 * SECOND
+    wave = np.where(mute, 0, np.sin(np.arange(2 * SECOND) * 2 * np.pi * 1000 / SECOND) / 2).astype(np.float32)
+    with_sound(make_video(tmp_path / "made.mp4", frames=60, keyframes=20, audio=False), wave, source)
+    upscale(source, output, as_part(1, 0.8))
+    with av.open(str(output)) as read:
+        frames = list(read.decode(audio=0))
+    loud = [np.flatnonzero(np.abs(frame.to_ndarray()[0]) > 0.2) for frame in frames]
+    began, at = next((frame, where[0]) for frame, where in zip(frames, loud, strict=True) if where.size)
+    assert began.time is not None
+    seen = probe(output)
+    assert began.time + at / SECOND - seen.seconds[0] == pytest.approx(0.5, abs=0.003)
+    assert frames[0].time == pytest.approx(seen.seconds[0], abs=0.03)  # Cut between packets, of 21 ms.
+    assert frames[-1].time == pytest.approx(seen.seconds[0] + 0.8, abs=0.03)
+
+
+def with_sound(silent: Path, wave: np.ndarray, path: Path) -> None:
+    """Write the video `silent`, with `wave` (samples,) for its sound, to `path`."""
+    with av.open(str(silent)) as read, av.open(str(path), "w") as write:
+        video = write.add_stream_from_template(read.streams.video[0])
+        sound = write.add_stream("aac", rate=SECOND, layout="mono")
+        packets = [packet for packet in read.demux(video=0) if packet.dts is not None]
+        for packet in packets:
+            packet.stream = video
+        for start in range(0, len(wave), 1024):
+            frame = av.AudioFrame.from_ndarray(wave[None, start : start + 1024], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = SECOND, start, Fraction(1, SECOND)
+            packets += sound.encode(frame)
+        packets += sound.encode(None)
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):  # type: ignore[operator]
+            write.mux(packet)
+
+
+def test_what_is_before_it_is_not_read(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=60, keyframes=20, audio=False)
+    with av.open(str(source)) as read:
+        places = [(packet.pos, packet.size) for packet in read.demux(video=0) if packet.size]
+    data = bytearray(source.read_bytes())
+    for place, size in places[5:15]:
+        data[place + 8 : place + size] = bytes(size - 8)
+    source.write_bytes(data)
+    assert "damaged" in upscale(source, tmp_path / "all.mp4", WHOLE).notes[0]
+    assert upscale(source, tmp_path / "out.mp4", as_part(1.5)).notes == ()
+    assert numbers(tmp_path / "out.mp4") == list(range(45, 60))
+
+
+def test_a_picture_that_stays_on_screen(tmp_path: Path) -> None:
+    """A recording with pauses: frames 0 to 9 in the first third of a second, 10 after 2 s, 11 after 4 s."""
+    times = [3000 * n for n in range(10)] + [180_000, 360_000]
+    source = make_video(tmp_path / "in.mp4", frames=12, pts=times, audio=False)
+    for part, found, seconds in (
+        (as_part(1, 2), [9, 10], [0, 1]),
+        (as_part(1, 0.5), [9], [0]),
+        (as_part(2, 1), [10], [0]),
+        (as_part(3), [10, 11], [0, 1]),
+    ):
+        upscale(source, tmp_path / "out.mp4", part, overwrite=True)
+        assert numbers(tmp_path / "out.mp4") == found
+        assert probe(tmp_path / "out.mp4").seconds == pytest.approx(seconds, abs=1e-3)
+    upscale(source, tmp_path / "out.mp4", as_part(1, 0.5), overwrite=True)
+    assert probe(tmp_path / "out.mp4").duration == pytest.approx(0.5, abs=1e-3)
+
+
+def test_texts_that_are_on_screen_where_it_starts(tmp_path: Path) -> None:
+    times = [("00:00:00,200", "00:00:00,400"), ("00:00:00,500", "00:00:01,300"), ("00:00:01,400", "00:00:09,000")]
+    texts = "\n".join(f"{n}\n{a} --> {b}\ntext {n}\n" for n, (a, b) in enumerate(times, 1))
+    (tmp_path / "in.srt").write_text(texts)
+    clip, source = make_video(tmp_path / "clip.mp4", frames=60, keyframes=20), tmp_path / "in.mkv"
+    with av.open(str(clip)) as video, av.open(str(tmp_path / "in.srt")) as words, av.open(str(source), "w") as write:
+        inputs = (video.streams.video[0], words.streams[0])
+        streams = [write.add_stream_from_template(stream) for stream in inputs]
+        packets = [(packet, to) for stream, to in zip(inputs, streams, strict=True) for packet in _demuxed(stream)]
+        for packet, to in packets:
+            packet.stream = to
+            write.mux(packet)
+    upscale(source, tmp_path / "out.mkv", as_part(1, 0.8))
+    with av.open(str(tmp_path / "out.mkv")) as read:
+        found = [
+            (bytes(p).decode(), round(p.pts * p.time_base, 3), round(p.duration * p.time_base, 3))  # type: ignore
+            for p in read.demux(subtitles=0)
+            if p.size
+        ]
+    assert found == [("text 2", 0, Fraction(3, 10)), ("text 3", Fraction(4, 10), Fraction(4, 10))]
+
+
+def _demuxed(stream: av.stream.Stream) -> list[av.Packet]:
+    return [packet for packet in stream.container.demux(stream) if packet.dts is not None]  # type: ignore
+
+
+def test_the_same_part_of_a_reference(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=60, keyframes=20)
+    upscale(source, tmp_path / "large.mp4", WHOLE)
+    report = upscale(source, tmp_path / "out.mp4", as_part(1, 0.5), reference=tmp_path / "large.mp4")
+    assert report.reference is not None and report.reference["frames"] == 15
+    assert report.reference["psnr_y_db"] > 35  # As encoded; other frames would differ in their bar codes.
+    assert (report.asked["start_s"], report.asked["duration_s"]) == (1, 0.5)
+
+
+def test_it_has_a_name_of_its_own(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=60)
+    assert rtsr.upscale(source, scale=1.5, engine="bicubic", start="0:01", duration=0.5).frames == 15
+    assert (tmp_path / "in_1.5x_1s-1.5s.mp4").exists()
+    done = command("upscale", source, "--height", "96", "--engine", "bicubic", "--start", "1.5")
+    assert done.returncode == 0 and (tmp_path / "in_96p_from-1.5s.mp4").exists(), done.stderr
+    assert "15 frames" in done.stdout
+
+
+def test_played_at_its_own_pace(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.ts", frames=60, keyframes=20)
+    live = rtsr.Live(realtime=True)
+    job = Job(source, tmp_path / "out.mp4", SCALE, live=live, model="quicksrnet-small", part=as_part(0.5, 1))
+    report = run(job)
+    assert report.spending is not None and report.spending["frames"]["repeated"] + report.frames >= 30
+    assert set(numbers(tmp_path / "out.mp4")) <= set(range(15, 45))
+
+
+def test_behind_the_end_there_is_nothing(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=60)
+    with pytest.raises(SourceError, match=r"in.mp4 is 2.00 s long; there is no picture at 2.50 s"):
+        upscale(source, tmp_path / "out.mp4", as_part(2.5))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_what_does_not_go_with_it_is_said(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=6)
+    wrong = command("upscale", source, "--scale", "2", "--start", "1:75")
+    assert_one_error_line(wrong, 2, "'1:75' is no time; write seconds, 1:30")
+    wrong = command("upscale", source, "--scale", "2", "--duration", "0s")
+    assert_one_error_line(wrong, 2, "its duration is above 0")
+    picture = tmp_path / "in.png"
+    cv2.imwrite(str(picture), np.zeros((32, 32, 3), np.uint8))
+    wrong = command("upscale", picture, "--scale", "2", "--start", "1", "--duration", "2")
+    assert_one_error_line(wrong, 2, "leave out what is for videos: --start, --duration")
+    with pytest.raises(UsageError, match="live input starts when it comes"):
+        Job("udp://127.0.0.1:5000", "out.mkv", SCALE, live=rtsr.Live(), part=as_part(1))
+    with pytest.raises(UsageError, match="a picture"):
+        rtsr.upscale(picture, scale=2, start=1)
