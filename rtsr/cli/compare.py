@@ -11,6 +11,7 @@ import typer
 
 from rtsr.cli.app import app
 from rtsr.errors import UsageError
+from rtsr.part import Part, as_part
 from rtsr.quality.comparison import (
     Crop,
     Input,
@@ -38,6 +39,8 @@ Examples:
 
     rtsr compare capture.mp4 --scale 1.5 --frame 30
 
+    rtsr compare long.mp4 --scale 1.5 --start 12:30
+
     rtsr compare capture_540p.mp4 --scale 2 --truth native_1080p.mp4 --crop 160x120+300+40 -o hud.webp
 
     rtsr compare a.png b.png --scale 2 --reduce --model quicksrnet-medium-photo
@@ -55,6 +58,9 @@ def compare_command(
         str | None, typer.Option(help="WxH+X+Y in input pixels, as stored. Default: the most detailed 160x120.")
     ] = None,
     frame: Annotated[int | None, typer.Option(min=0, help="Which frame of a video, from 0. Default: 0.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Count frames from this time of the video on, e.g. 90s, 12:30 or 1:02:03.5.")
+    ] = None,
     truth: Annotated[Path | None, typer.Option(help="A picture or video of the output's size.")] = None,
     reduce: Annotated[
         bool, typer.Option("--reduce", help="The pictures are the truth; they are reduced first (bicubic).")
@@ -68,6 +74,7 @@ def compare_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     factor, place = parse_scale(scale), None if crop is None else Crop.parse(crop)
+    part = as_part(start or 0)
     if len(sources) > 1 and (output or truth):
         raise UsageError("-o and --truth go with one input; leave them out, or compare one after another")
     if truth and reduce:
@@ -81,7 +88,7 @@ def compare_command(
         engines |= {name: Upscaler(factor, model=name, threads=threads) for name in model or NETWORKS}
         opened = [(title, stack.enter_context(upscaler)) for title, upscaler in engines.items()]
         for source, path in zip(sources, sheets, strict=True):
-            low, high = _read(source, frame, truth, factor, reduce)
+            low, high = _read(source, frame, part, truth, factor, reduce)
             where = place or most_detailed(low.picture)
             panels = compare(low, opened, where, factor, high)
             write_sheet(path, sheet(panels, zoom))
@@ -93,12 +100,12 @@ def compare_command(
 
 
 def _read(
-    source: Path, frame: int | None, truth: Path | None, scale: Fraction, reduce: bool
+    source: Path, frame: int | None, part: Part, truth: Path | None, scale: Fraction, reduce: bool
 ) -> tuple[Input, Picture | None]:
     """The input and, as a picture, its truth."""
-    given = read_input(source, frame)
+    given = read_input(source, frame, part)
     if not reduce:
-        return given, None if truth is None else read_input(truth, frame).picture
+        return given, None if truth is None else read_input(truth, frame, part).picture
     low, high = reduced_picture(given.picture, source.name, scale)
     return Input(low, turns=given.turns), high
 

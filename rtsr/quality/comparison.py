@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rtsr.colour import to_rgb
 from rtsr.errors import SinkError, SourceError, UsageError
 from rtsr.frame import Frame
+from rtsr.part import WHOLE, Part
 from rtsr.quality.datasets import SUFFIXES, Picture, read_picture, size_of
 from rtsr.quality.metrics import luma, psnr
 from rtsr.sink.names import check_folder, spare_name
@@ -95,16 +96,16 @@ class Input:
         return rgb(upscaler.frame(self.frame, *target_size(self.frame.width, self.frame.height, upscaler.scale)))
 
 
-def read_input(path: Path, number: int | None = None) -> Input:
-    """The picture in `path`, or frame `number`, by default 0, of the video there.
+def read_input(path: Path, number: int | None = None, part: Part = WHOLE) -> Input:
+    """The picture in `path`, or frame `number`, by default 0, of a `part` of the video there.
 
     Raises SourceError where it cannot be read or the video ends before, UsageError where a picture has no frames.
     """
     if path.suffix.lower() in SUFFIXES:
-        if number is not None:
-            raise UsageError(f"{path} is a picture; --frame counts the frames of a video")
+        if number is not None or part:
+            raise UsageError(f"{path} is a picture; --frame and --start choose a frame of a video")
         return Input(read_picture(path))
-    with PyAVSource(path) as source:
+    with PyAVSource(path, part) as source:
         frames = (item for item in source.items() if isinstance(item, Frame))
         frame = next(islice(frames, number or 0, None), None)
         turns = source.video.rotation // 90 % 4

@@ -58,6 +58,8 @@ def test_a_frame_of_a_video(tmp_path: Path) -> None:
         (["--model", "nothing"], 2, "unknown model"),
         (["-o", "sheet.jpg"], 2, ".png or .webp"),
         (["--frame", "1"], 2, "is a picture"),
+        (["--start", "1"], 2, "is a picture"),
+        (["--start", "soon"], 2, "is no time"),
         (["--truth", "t.png", "--reduce"], 2, "leave out either"),
         (["other.png", "-o", "one.png"], 2, "go with one input"),
         (["--truth", "/nowhere/t.png"], 1, "cannot read"),

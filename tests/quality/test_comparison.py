@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rtsr.errors import SinkError, SourceError, UsageError
+from rtsr.part import as_part
 from rtsr.quality.comparison import (
     BAR,
     GAP,
@@ -83,6 +84,8 @@ def test_frames_of_a_video_are_upscaled_as_the_video_is(tmp_path: Path) -> None:
         made = bicubic.frame(third.frame, 96, 72)
     assert panel.picture.shape == (72, 96, 3)
     assert np.abs(luma(panel.picture) - made.y).mean() < 12  # BT.601 of RGB beside the video's own luma
+    same = read_input(video, 1, as_part(1 / 30)).frame
+    assert same is not None and np.array_equal(same.y, third.frame.y)
     with pytest.raises(SourceError, match="ends before frame 9"):
         read_input(video, 9)
 
@@ -91,6 +94,8 @@ def test_a_picture_has_no_frames(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), noise(20, 20))
     with pytest.raises(UsageError, match="is a picture"):
         read_input(tmp_path / "a.png", 3)
+    with pytest.raises(UsageError, match="is a picture"):
+        read_input(tmp_path / "a.png", part=as_part(1))
 
 
 def test_turned_inputs_are_shown_upright() -> None:
