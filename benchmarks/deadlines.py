@@ -25,6 +25,7 @@ import numpy as np
 
 from benchmarks.machine import machine
 from benchmarks.others import Moment, taken_by_others
+from rtsr.engine.int8 import trial
 from rtsr.frame import Frame
 from rtsr.pacing.deadline import TOLERANCE_NS
 from rtsr.pacing.paced import DEFAULT_MODEL, Pace, PacedUpscaler
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path, nargs="+")
     parser.add_argument("--scale", default="2", help="1.5: to 720x405, 2: to 960x540, both from 480x270")
     parser.add_argument("--flavour", default="photo")
+    parser.add_argument("--precision", help="fp32: no network in 8 bits; by default where that is quicker")
     parser.add_argument("--deadlines", default="15,30,60,120", help="milliseconds")
     parser.add_argument(
         "--frames", type=int, default=100, help="of each clip, again from the start where it is shorter"
@@ -55,25 +57,28 @@ def main() -> None:
         "machine": machine(),
         "scale": options.scale,
         "flavour": options.flavour,
+        "precision": options.precision,
         "busy": options.busy,
         "clips": {},
     }
     for clip in options.clips:
         pairs = list(_pairs(clip, size, 40))
         frames = [pairs[i % len(pairs)] for i in range(options.frames)]
-        result["clips"][clip.name] = _measure(frames, scale, options.flavour, deadlines, size, options.busy)
+        result["clips"][clip.name] = _measure(frames, scale, options, deadlines, size)
         print(clip.name, json.dumps(result["clips"][clip.name], indent=1), flush=True)
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def _measure(pairs, scale, flavour: str, deadlines: list[float], size: tuple[int, int], busy: bool) -> dict:
+def _measure(pairs, scale, options: argparse.Namespace, deadlines: list[float], size: tuple[int, int]) -> dict:
+    flavour, precision = options.flavour, options.precision
     ways: dict[str, Callable[[Frame], Frame]] = {}
     size = (size[0], size[1] // 2 * 2)  # 405 lines have no 4:2:0.
     for deadline in deadlines:
-        paced = PacedUpscaler(scale, Pace(deadline=deadline / 1000), model=f"{DEFAULT_MODEL}-{flavour}", turned=True)
+        wish = {"model": f"{DEFAULT_MODEL}-{flavour}", "precision": precision, "turned": True}
+        paced = PacedUpscaler(scale, Pace(deadline=deadline / 1000), **wish)
         ways[f"exits {deadline:g}"] = lambda frame, paced=paced: paced.frame(frame, *size)[0]
-    singles = _singles(scale, flavour, size, max(deadlines), pairs[0][0])
+    singles = _singles(scale, flavour, precision, size, max(deadlines), pairs[0][0])
     ways |= singles
     cheapest = PacedUpscaler(scale, Pace(quality=0), model=f"{DEFAULT_MODEL}-{flavour}")
     ways["bicubic"] = lambda frame: cheapest.interpolate(frame, *size)
@@ -82,7 +87,7 @@ def _measure(pairs, scale, flavour: str, deadlines: list[float], size: tuple[int
     others: dict[str, list[float]] = {name: [] for name in ways}
     other = multiprocessing.Process(target=_burn, daemon=True)
     for i, (low, truth) in enumerate(pairs):
-        if busy and i == len(pairs) // 2:
+        if options.busy and i == len(pairs) // 2:
             other.start()
         for name, way in ways.items():
             before = Moment.now(other.pid)
@@ -106,20 +111,28 @@ def _measure(pairs, scale, flavour: str, deadlines: list[float], size: tuple[int
     }
 
 
-def _singles(scale, flavour: str, size: tuple[int, int], longest: float, frame: Frame) -> dict:
-    """What upscales whole frames, by network: those that may take less than `longest`, in milliseconds."""
+def _singles(
+    scale, flavour: str, precision: str | None, size: tuple[int, int], longest: float, frame: Frame
+) -> dict[str, Callable[[Frame], Frame]]:
+    """What upscales whole frames, by network: those that may take less than `longest`, in milliseconds.
+
+    In floats; and in 8 bits, unless the `precision` is given, where that is quicker.
+    """
     found = {}
     for network in networks().values():
         card = network.card
-        if (card.scale, card.flavour) == (scale, flavour) and not card.exits:
-            single = Upscaler(scale, model=card.name)
+        if (card.scale, card.flavour) != (scale, flavour) or card.exits:
+            continue
+        whole = ["int8"] if card.int8 and precision is None and trial(network).pays else []
+        for form in ["fp32", *whole]:
+            single = Upscaler(scale, model=card.name, engine="onnx", precision=form)
             took = []
             for _ in range(3):
                 began = time.perf_counter()
                 single.frame(frame, *size)
                 took.append(1000 * (time.perf_counter() - began))
             if min(took) <= longest:
-                found[card.arch] = lambda frame, single=single: single.frame(frame, *size)
+                found[f"{card.arch} {form}"] = lambda frame, single=single: single.frame(frame, *size)
     return found
 
 

@@ -1,9 +1,11 @@
 """ONNX Runtime's providers beside its processor: time of the plain networks, and how far their results differ.
 
     python -m benchmarks.providers openvino --size 640x360 --rounds 12 --json result.json
+    python -m benchmarks.providers int8 --threads 1
 
-Needs ONNX Runtime with the provider (`rtsr doctor` says how to install it). Both run in turns, so that what else the
-machine does hits both; processor time counts where a machine is busy, the least wall time where it is not.
+`int8` is the processor again, with networks in 8 bits. Others need ONNX Runtime with the provider (`rtsr doctor` says
+how to install it). Both run in turns, so that what else the machine does hits both; processor time counts where a
+machine is busy, the least wall time where it is not.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.machine import machine
+from rtsr.engine.int8 import open_int8
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.resources import Network, networks
 
@@ -47,7 +50,10 @@ def compare(network: Network, provider: str, size: tuple[int, int], rounds: int,
     """Times of `network` on a picture of noise with the processor and with `provider`, and their difference."""
     width, height = size
     image = np.random.default_rng(0).random((1, 3, height, width), np.float32)
-    engines = {name: OnnxEngine(network.card, network.path, threads, name) for name in ("cpu", provider)}
+    engines = {"cpu": OnnxEngine(network.card, network.path, threads, "cpu")}
+    whole = provider == "int8"
+    other = open_int8(network, threads, "cpu") if whole else OnnxEngine(network.card, network.path, threads, provider)
+    engines[provider] = other
     results = [engine.infer(image) for engine in engines.values()]
     for engine in engines.values():
         for _ in range(WARM_UP):
@@ -68,7 +74,7 @@ def compare(network: Network, provider: str, size: tuple[int, int], rounds: int,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("provider", help="as for --provider: openvino, cuda:1, ...")
+    parser.add_argument("provider", help="as for --provider: openvino, cuda:1, ...; or int8")
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--threads", type=int, help="cores; default: all")

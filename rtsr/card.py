@@ -9,6 +9,9 @@ from pathlib import Path
 
 from rtsr.errors import CardError
 
+UNSEEN = " (unseen maps)"
+"""Behind the name of a data set of which only what was kept out of training is scored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quality:
@@ -39,9 +42,13 @@ class Exit:
     """PSNR over bicubic interpolation, in dB, as measured after training; 0 where it is not known."""
     quality: dict[str, Quality] = field(default_factory=dict)
     """Scores of this exit by data set."""
+    noise: float = 0.0
+    """Mean squared error, white being 1, that it adds to every picture however smooth."""
 
     def __post_init__(self) -> None:
-        _expect(self, stage_macs=(int, float), head_macs=(int, float), radius=int, gain=(int, float))
+        _expect(
+            self, stage_macs=(int, float), head_macs=(int, float), radius=int, gain=(int, float), noise=(int, float)
+        )
         if self.stage_macs < 0 or self.head_macs < 0 or self.radius < 0:
             raise CardError("an exit's costs and radius are not negative")
 
@@ -87,6 +94,19 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Int8:
+    """The network in whole numbers of 8 bits, a file of its own (see `rtsr.quant.whole`)."""
+
+    sha256: str
+    """Hash of that file, in hexadecimal."""
+    quality: dict[str, Quality] = field(default_factory=dict)
+    """Its scores by data set."""
+
+    def __post_init__(self) -> None:
+        _expect(self, sha256=str)
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """What a network is, what it costs and how good it was measured to be."""
 
@@ -124,6 +144,8 @@ class Card:
     """Given where the network foretells what its exits reach."""
     origin: Origin | None = None
     """Given where the network was trained by `rtsr train`."""
+    int8: Int8 | None = None
+    """Given where there is the network in 8 bits, too: `NAME.int8.onnx`."""
 
     def __post_init__(self) -> None:
         _expect(
@@ -136,12 +158,20 @@ class Card:
             raise CardError(f"flavour is capture, photo or none, not {self.flavour!r}")
         if not 1 <= self.scale <= 8:
             raise CardError(f"scale {self.scale} is not between 1 and 8")
+        if self.int8 is not None and self.exits:
+            raise CardError("int8 is for networks with one exit")
         if min(self.size_multiple, self.alignment) < 1 or self.radius < 0 or self.value_max <= 0:
             raise CardError("size_multiple, alignment and value_max are positive, radius is not negative")
 
     def output_side(self, side: int) -> int:
         """The output side of an input side that is a multiple of `size_multiple`."""
         return int(side * self.scale)
+
+
+def card_in_8_bits(card: Card) -> Card:
+    """`card` of the file that holds its network in 8 bits; it has one."""
+    assert card.int8 is not None
+    return dataclasses.replace(card, sha256=card.int8.sha256, quality=card.int8.quality, int8=None)
 
 
 def read_card(path: Path) -> Card:
@@ -160,6 +190,8 @@ def read_card(path: Path) -> Card:
         if "origin" in raw:
             lists = {key: tuple(value) for key, value in raw["origin"].items() if isinstance(value, list)}
             raw["origin"] = Origin(**{**raw["origin"], **lists})
+        if "int8" in raw:
+            raw["int8"] = Int8(**{**raw["int8"], "quality": _qualities(raw["int8"])})
         return Card(**raw)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, CardError) as cause:
         raise CardError(f"the card {path} is damaged: {cause}; reinstall rtsr or export the network again") from cause

@@ -19,7 +19,8 @@ RUN_NETWORKS = ("auto", "onnx", *NVIDIA)
 ENGINES = (*RUN_NETWORKS, "bicubic", "lanczos", "fsr")
 """What may compute the pixels."""
 PRECISIONS = ("fp32", "fp16", "int8")
-"""What engines for NVIDIA's GPUs may compute in; int8 is 8-bit weights and fp16 arithmetic."""
+"""What networks may compute in; int8 is 8-bit weights and fp16 arithmetic on NVIDIA's GPUs, and whole numbers on the
+processor, which does not do fp16."""
 
 DECODE = ("cpu", "gpu")
 """Where frames may be decoded."""
@@ -44,7 +45,7 @@ class Preset:
     provider: str | None = None
     """What ONNX Runtime runs on: one of `rtsr.provider.PROVIDERS`, some with a device ("cuda:1")."""
     precision: str | None = None
-    """What an NVIDIA engine computes in: one of `PRECISIONS`."""
+    """What networks compute in: one of `PRECISIONS`; int8 also on the processor, fp16 on NVIDIA engines alone."""
     decode: str | None = None
     """Where frames are decoded: one of `DECODE`."""
     fps: float | None = None

@@ -23,6 +23,11 @@ class Network:
         """The ONNX file; or, with several exits, the folder of them."""
         return self.card_path.with_suffix("" if self.card.exits else ".onnx")
 
+    @property
+    def int8_path(self) -> Path:
+        """The ONNX file of the network in 8 bits, where the card says that there is one."""
+        return self.card_path.with_suffix(".int8.onnx")
+
 
 def folder(name: str) -> Path:
     """The shipped folder `name`: inside the installed package, else beside it in the repository."""

@@ -52,13 +52,13 @@ class Upscaler:
     `model` is a network's name, an architecture with or without a flavour (`quicksrnet-small-photo`), or the path of a
     card (`mine/NAME.toml`) with its network beside it; `engine` is `auto`, `onnx`, `rtx` (TensorRT-RTX), `tensorrt`,
     `bicubic`, `lanczos` or `fsr`; `provider` is what ONNX Runtime runs on, `cpu`, `cuda`, `directml`, `coreml` or
-    `openvino`, some with a device (`cuda:1`), and by default the best that is usable; `precision` is what an NVIDIA
-    engine computes in, `fp16` (the default), `fp32` or `int8` (8-bit weights), and is for `rtx`, `tensorrt` and `auto`
-    where it takes one of these; `threads` bounds the cores of what runs on the processor; `tell` is told, in a line,
-    what takes long, such as building an engine; `size`, width and height of what is to be upscaled, spares an engine
-    for another size where it is known. With `reuse` frames are taken for those of one stream, in order: where one run
-    of a network on the processor reaches the scale, tiles that did not change keep their pixels, with the same result
-    in less time; what `frame` returns may then be read-only. One instance serves one thread at a time. Raises
+    `openvino`, some with a device (`cuda:1`), and by default the best that is usable; `precision` is what networks
+    compute in: `fp16` (the default), `fp32` or `int8` (8-bit weights) on NVIDIA engines, by ONNX Runtime `fp32` (the
+    default) or, on the processor, `int8`; `threads` bounds the cores of what runs on the processor; `tell` is told, in
+    a line, what takes long, such as building an engine; `size`, width and height of what is to be upscaled, spares an
+    engine for another size where it is known. With `reuse` frames are taken for those of one stream, in order: where
+    one run of a network on the processor reaches the scale, tiles that did not change keep their pixels, with the same
+    result in less time; what `frame` returns may then be read-only. One instance serves one thread at a time. Raises
     UsageError for what does not exist, CardError and EngineError for what cannot be loaded.
     """
 

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from rtsr.card import Card, Estimation, Origin, Quality, card_as_dict, check_hash, hash_of, read_card
+from rtsr.card import (
+    Card,
+    Estimation,
+    Int8,
+    Origin,
+    Quality,
+    card_as_dict,
+    card_in_8_bits,
+    check_hash,
+    hash_of,
+    read_card,
+)
 from rtsr.errors import CardError
 
 TEXT = """
@@ -48,7 +59,7 @@ def test_dictionary_holds_plain_values(tmp_path):
     plain = json.loads(json.dumps(card_as_dict(card)))
     assert plain["scale"] == "3/2"
     assert plain["quality"] == {"BSD100": {"psnr": 34, "ssim": 0.93, "images": 100}}
-    assert plain.keys() == {entry.name for entry in dataclasses.fields(Card)} - {"exits", "estimator", "origin"}
+    assert plain.keys() == {entry.name for entry in dataclasses.fields(Card)} - {"exits", "estimator", "origin", "int8"}
 
 
 EXITS = """
@@ -112,6 +123,32 @@ def test_an_origin_is_read_and_written(tmp_path):
 def test_wrong_origins_are_refused(tmp_path, old, new):
     with pytest.raises(CardError, match="damaged"):
         read_card(write(tmp_path, TEXT + ORIGIN.replace(old, new)))
+
+
+INT8 = """
+[int8]
+sha256 = "abc"
+[int8.quality.BSD100]
+psnr = 33.9
+ssim = 0.929
+images = 100
+"""
+
+
+def test_a_form_in_8_bits_is_read_and_written(tmp_path):
+    card = read_card(write(tmp_path, TEXT + INT8))
+    assert card.int8 == Int8("abc", {"BSD100": Quality(33.9, 0.929, 100)})
+    assert card_as_dict(card)["int8"] == {"sha256": "abc", "quality": card_as_dict(card)["int8"]["quality"]}
+    whole = card_in_8_bits(card)
+    assert (whole.sha256, whole.quality, whole.int8) == ("abc", card.int8.quality, None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"abc"', "5"), ("psnr = 33.9", 'psnr = "good"'), ("[int8]", "[int8]\nx = 1")]
+)
+def test_wrong_forms_are_refused(tmp_path, old, new):
+    with pytest.raises(CardError, match="damaged"):
+        read_card(write(tmp_path, TEXT + INT8.replace(old, new)))
 
 
 def test_a_folder_has_one_hash_for_all_its_files(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rtsr import resources
-from rtsr.card import check_hash
+from rtsr.card import card_in_8_bits, check_hash
 from rtsr.errors import CardError, UsageError
 
 CARD = 'name = "{name}"\narch = "quicksrnet-small"\nscale = "{scale}"\nflavour = "photo"\nmacs_per_pixel = {macs}\n'
@@ -65,6 +65,8 @@ def test_shipped_cards_match_their_networks():
     for name, network in resources.networks().items():
         assert network.card.name == name
         check_hash(network.card, network.path)
+        if network.card.int8:
+            check_hash(card_in_8_bits(network.card), network.int8_path)
 
 
 def test_the_networks_that_users_are_promised_are_here():
@@ -75,3 +77,4 @@ def test_the_networks_that_users_are_promised_are_here():
         for flavour in ("capture", "photo")
     }
     assert promised <= resources.networks().keys()
+    assert all(resources.networks()[name].card.int8 for name in promised)

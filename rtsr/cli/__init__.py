@@ -47,6 +47,7 @@ def _commands() -> "Typer":
             import_,
             models,
             presets,
+            quantize,
             train,
             upscale,
         )

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from rtsr.card import Card, Quality
+from rtsr.card import UNSEEN, Card, Quality
 
-UNSEEN = " (unseen maps)"
-"""Behind the name of a data set of which only what was kept out of training is scored."""
 FULL_HD = 1920 * 1080
 
 
@@ -33,6 +31,8 @@ def commands(card: Card) -> list[str]:
         )
         only = [f" --only {part}" for part in kept] if name.endswith(UNSEEN) else []
         made.append(command + "".join(only))
+        if card.int8 and name in card.int8.quality:
+            made.append(f"{made[-1]} --engine onnx --precision int8")
     return made
 
 
@@ -102,6 +102,8 @@ def _quality(card: Card) -> Table:
         for title, found in scored:
             if name in found:
                 table.add_row("fp32", title, name, *_figures(found[name]))
+        if card.int8 and name in card.int8.quality:
+            table.add_row("int8", "-", name, *_figures(card.int8.quality[name]))
     return table
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -37,7 +37,7 @@ EXAMPLES = """Measure PSNR and SSIM of an engine over a data set; of a network w
 
 With --patches a network with an estimator chooses an exit for each patch, and what that saves is measured.
 With --precision the network is measured as GPUs compute it, every value rounded as it is there; this runs on the
-processor, and slowly.
+processor, and slowly. With --engine onnx --precision int8 it is measured in 8 bits as processors compute it.
 
 Examples:
 
@@ -146,6 +146,8 @@ def _open(means: Means, model: str | None, scale: str, precision: str) -> Engine
             raise UsageError(f"{means.engine} runs no network: leave out --precision, or --engine")
         return RESAMPLERS[means.engine](parse_scale(scale))
     network = resources.find_network(model or DEFAULT_MODEL, parse_scale(scale))
+    if means.engine == "onnx" and precision == "int8":
+        return replace(means, precision=precision).open(network)
     if precision == "fp32":
         return means.open(network, lambda line: print(line, file=sys.stderr))
     if means.provider is not None:

@@ -47,7 +47,7 @@ Provider = Annotated[
 ]
 Precision = Annotated[
     str | None,
-    typer.Option(help="What an NVIDIA engine computes in: fp16, fp32 or int8 (8-bit weights). Default: fp16."),
+    typer.Option(help="fp32, int8, or fp16 on NVIDIA engines alone. Default: fp16 there, else fp32."),
 ]
 Decode = Annotated[
     str | None,

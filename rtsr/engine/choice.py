@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rtsr.arguments import chosen
 from rtsr.engine import RESAMPLERS, open_engine
 from rtsr.engine.base import Engine
+from rtsr.engine.int8 import open_int8
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.session import check_threads
 from rtsr.engine.stages import StagedEngine
@@ -39,7 +40,8 @@ class Means:
     threads: int | None = None
     """Cores for what runs on the processor; None: all. With `auto`, only where that is what is taken."""
     precision: str | None = None
-    """What an NVIDIA engine computes in, one of `rtsr.preset.PRECISIONS`, and that one runs; None: fp16."""
+    """What networks compute in, one of `rtsr.preset.PRECISIONS`; None: fp16 on NVIDIA engines, else fp32. By ONNX
+    Runtime, int8 is for the processor (see `rtsr.engine.int8`), and fp16 for nothing."""
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -55,16 +57,19 @@ class Means:
             return
         if self.precision not in PRECISIONS:
             raise UsageError(f"unknown precision {self.precision!r}; known: {', '.join(PRECISIONS)}")
-        if self.engine not in ("auto", *NVIDIA) or self.provider is not None:
+        if self.engine not in RUN_NETWORKS:
+            raise UsageError(f"a precision is for networks, and {self.engine} runs none; leave out precision")
+        if self.precision == "fp16" and (self.engine == "onnx" or self.provider is not None):
             raise UsageError(
-                "a precision is for NVIDIA engines, rtx and tensorrt; take one of these, or leave out precision"
+                "fp16 is for NVIDIA engines, rtx and tensorrt; take one of these, int8, or leave out precision"
             )
 
     def open(
-        self, network: Network, tell: Tell | None = None, size: Size | None = None
+        self, network: Network, tell: Tell | None = None, size: Size | None = None, strict: bool = True
     ) -> "OnnxEngine | StagedEngine | NvidiaNetwork":
         """The engine that runs `network`; its `runtime` says which it is, and why where that was open. `size` are
-        the frames' width and height, where they are known.
+        the frames' width and height, where they are known. Not `strict`: where the precision is int8 and the processor
+        has no such form of `network`, it runs in floats, beside others.
 
         Raises UsageError, CardError where the network is not its card's, EngineError where it cannot be loaded or
         what was asked for is not usable here.
@@ -72,7 +77,7 @@ class Means:
         if self.engine not in RUN_NETWORKS:
             raise UsageError(f"the engine {self.engine} runs no network")
         if self.engine == "onnx" or self.provider is not None:
-            return open_engine(network.card, network.path, self.threads, self.provider or "auto")
+            return self._open_onnx(network, strict)
         # Not at import: `import rtsr` is to be quick, and most machines have no such GPU.
         from rtsr.nvidia.network import NvidiaNetwork
         from rtsr.nvidia.opening import find, find_any
@@ -83,13 +88,16 @@ class Means:
         ready = find_any()
         if not isinstance(ready, str):
             return NvidiaNetwork(network, ready, "the best that is usable here", precision, size, tell)
-        if self.precision is not None:
-            raise UsageError(
-                f"a precision is for NVIDIA engines, and none is usable here ({ready}); leave out precision"
-            )
-        opened = open_engine(network.card, network.path, self.threads, "auto")
+        if self.precision == "fp16":
+            raise UsageError(f"fp16 is for NVIDIA engines, and none is usable here ({ready}); leave out precision")
+        opened = self._open_onnx(network, strict)
         opened.runtime = f"{runtime_of(opened)}, {ready}"
         return opened
+
+    def _open_onnx(self, network: Network, strict: bool) -> OnnxEngine | StagedEngine:
+        if self.precision == "int8" and (strict or network.card.int8 is not None):
+            return open_int8(network, self.threads, self.provider)
+        return open_engine(network.card, network.path, self.threads, self.provider or "auto")
 
     def gpu(self) -> int:
         """The index of the NVIDIA GPU that `open` lets networks run on; raises EngineError where it does not."""

@@ -37,6 +37,7 @@ def write_network(card: Card, content: bytes | dict[str, bytes], folder: Path) -
             network.rename(old)
         beside.replace(network)
         card_beside.replace(folder / f"{card.name}.toml")
+        (folder / f"{card.name}.int8.onnx").unlink(missing_ok=True)  # It was of what is replaced.
         _remove(old)
     except OSError as cause:
         raise EngineError(f"cannot write {card.name} to {folder}: {cause.strerror}; choose another --folder") from cause

@@ -10,9 +10,9 @@ from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper, nump
 
 from rtsr.engine.session import open_session
 from rtsr.errors import EngineError
-from rtsr.nvidia.pictures import pictures
 from rtsr.nvidia.precision import FEATURES
-from rtsr.nvidia.steps import quantise, windows
+from rtsr.quant.pictures import pictures
+from rtsr.quant.steps import quantise, windows
 
 OPSET = 19
 """The first whose DequantizeLinear takes scales in half precision."""
@@ -29,7 +29,7 @@ def quantised(model: ModelProto, white: float = 1.0, before: Sequence[ModelProto
     """`model`, in single precision, with int8 weights behind a DequantizeLinear in its convolutions.
 
     Symmetric, a scale for each output channel, rounded by what each layer sees when the network runs on made-up
-    pictures in [0, `white`] (see `rtsr.nvidia.steps.quantise`). Convolutions next to a picture stay as they are: the
+    pictures in [0, `white`] (see `rtsr.quant.steps.quantise`). Convolutions next to a picture stay as they are: the
     first, whose inputs are few, and the last, whose error is seen as it is. So do those in groups, and transposed ones,
     which rearrange pixels. Activations are not quantised.
 

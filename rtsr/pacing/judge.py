@@ -40,8 +40,8 @@ def by_likeness(luma: NDArray[np.uint8], grid: Grid, card: Card, left: int = 0, 
     lost = cv2.absdiff(cv2.resize(half, even.shape[::-1], interpolation=cv2.INTER_CUBIC), even)
     squared = np.square(lost[top : luma.shape[0], left : luma.shape[1]], dtype=np.float32)
     bicubic = LIKENESS * float(card.scale) * window_sums(squared, grid) / grid.areas() / 255**2 + NOTHING
-    gains = np.array([0.0, *(exit.gain for exit in card.exits)])
-    return bicubic[..., None] * 10 ** (-gains / 10)
+    gains, noise = (np.array([0.0, *found]) for found in zip(*((e.gain, e.noise) for e in card.exits), strict=True))
+    return bicubic[..., None] * 10 ** (-gains / 10) + noise
 
 
 def by_estimator(

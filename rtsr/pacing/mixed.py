@@ -18,9 +18,10 @@ from typing import Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from rtsr.card import Card, Exit
+from rtsr.card import Card, Exit, card_in_8_bits
 from rtsr.engine.base import Engine, ExitsEngine, PlaneEngine
 from rtsr.engine.choice import Means, Size, Tell, runtime_of
+from rtsr.engine.int8 import trial
 from rtsr.errors import EngineError
 from rtsr.pacing.budget import exit_costs
 from rtsr.resources import Network, networks
@@ -32,6 +33,11 @@ gain over bicubic: 0.021 to 0.024, 0.031 to 0.056 and 0.036 to 0.067 as measured
 (`python -m benchmarks.ways`). "Geometric self-ensemble" in Lim et al., "Enhanced Deep Residual Networks for Single
 Image Super-Resolution", section 3.4."""
 
+NOISE = 0.08 / 255**2
+"""Mean squared error that 8 bits add however little there is to see: 0.1 on frames of OpenArena at x1.5, of which a
+part goes with the picture's own and is in the gain."""
+Opened = Mapping[tuple[str, bool], Engine]
+"""Engines by `Way.form`."""
 Copy = tuple[bool, int, int]
 """Whether rows and columns change places, and then the steps along both: -1 is backwards."""
 COPIES: dict[int, list[Copy]] = {
@@ -55,11 +61,13 @@ class Way:
     """PSNR over bicubic interpolation in dB; 0 where it is not known."""
     turns: int = 1
     """Copies of the tile, turned and mirrored, whose results are averaged."""
+    int8: bool = False
+    """Whether the network is run in 8 bits."""
 
     @property
     def name(self) -> str:
         arch = self.network.card.arch
-        once = f"{arch} exit {self.k}" if self.k else arch
+        once = f"{arch} exit {self.k}" if self.k else f"{arch} in 8 bits" if self.int8 else arch
         return once if self.turns == 1 else f"{self.turns} turns of {once}"
 
     @property
@@ -68,9 +76,23 @@ class Way:
         card = self.network.card
         return card.exits[self.k - 1].radius if self.k else card.radius
 
+    @property
+    def form(self) -> tuple[str, bool]:
+        """Which engine runs it: the network's name, and whether in 8 bits."""
+        return self.network.card.name, self.int8
+
+    @property
+    def cost(self) -> float:
+        """What it costs beside others: multiply-adds in 8 bits count for half."""
+        return self.macs / 2 if self.int8 else self.macs
+
 
 def find_ways(
-    network: Network, most: float = inf, turned: bool = True, known: Iterable[Network] | None = None
+    network: Network,
+    most: float = inf,
+    turned: bool = True,
+    known: Iterable[Network] | None = None,
+    forms: Callable[[Network], Iterable[bool]] = lambda _: [False],
 ) -> list[Way]:
     """What tiles may get where `network` was named, which has several exits: each reaches more than all that cost less.
 
@@ -78,7 +100,8 @@ def find_ways(
     the best of them turned, where they cost at most `most` multiply-adds per input pixel. By default the shipped ones
     are known, if `network` is one of them. Which reaches more was measured: exits have gains, networks with one exit
     are compared with the last of `network` on the data sets that both have. Where gains were not measured, there are
-    its own exits alone.
+    its own exits alone. `forms` says of networks with one exit whether they are run in floats (False), in 8 bits (True)
+    or both.
     """
     own = exits_of(network)
     if not own[-1].gain:
@@ -87,10 +110,11 @@ def find_ways(
         known = networks().values()
         known = known if network.card_path.resolve() in (n.card_path.resolve() for n in known) else ()
     kin = (other for other in known if other.card != network.card and _kin(other.card) == _kin(network.card))
-    found = [*own, *(way for other in kin for way in exits_of(other) or _plain(other, own[-1]))]
+    found = [*own, *(way for other in kin for way in exits_of(other) or _plain(other, own[-1], forms(other)))]
     ways: list[Way] = []
-    for way in sorted(found, key=lambda way: (way.macs, -way.gain)):
-        if way.macs <= most * (1 + 1e-9) and (not ways or way.gain > ways[-1].gain):
+    for way in sorted(found, key=lambda way: (way.cost, -way.gain)):
+        more = not ways or (way.gain > ways[-1].gain and way.macs >= ways[-1].macs)
+        if way.macs <= most * (1 + 1e-9) and more:
             ways.append(way)
     return [*ways, *_turned(ways[-1], most)] if turned else ways
 
@@ -113,31 +137,37 @@ def open_ways(
     """The engine, by `means`, with all that tiles may get where `network` was named; see `find_ways` and `Means.open`.
 
     With an NVIDIA engine that is `network` alone: its exits share the GPU's memory, and other networks would take more.
+    On a processor that is quicker in 8 bits, networks with one exit are run in both forms, unless a precision or a
+    quality is given: a quality is a share of multiply-adds. With the precision int8 all that can be are run in 8 bits.
     """
-    ways = find_ways(network, most, turned)
     with ExitStack() as stack:
-        own = stack.enter_context(means.open(network, tell, size))
-        if ways == exits_of(network) or isinstance(own, PlaneEngine):
+        own = stack.enter_context(means.open(network, tell, size, strict=False))
+        if isinstance(own, PlaneEngine):
             stack.pop_all()
             return cast(ExitsEngine, own)
-        opened: dict[str, Engine] = {network.card.name: own}
+        ways = find_ways(network, most, turned, forms=partial(_forms, means, own, most < inf))
+        if ways == exits_of(network):
+            stack.pop_all()
+            return cast(ExitsEngine, own)
+        opened: dict[tuple[str, bool], Engine] = {(network.card.name, False): own}
         for way in ways:
-            if way.network.card.name not in opened:
-                opened[way.network.card.name] = stack.enter_context(means.open(way.network, tell, size))
+            if way.form not in opened:
+                by = replace(means, precision="int8" if way.int8 else None)
+                opened[way.form] = stack.enter_context(by.open(way.network, tell, size))
         stack.pop_all()
     return MixedExits(network.card, ways, opened)
 
 
 class MixedExits:
-    """An `ExitsEngine` whose exits are `ways`, cheapest first; `opened` are the engines of their networks, by name.
+    """An `ExitsEngine` whose exits are `ways`, cheapest first; `opened` are the engines of their networks, by form.
 
     Its card is `card`, of the network that was named, with these exits, no scores and no estimator.
     """
 
-    def __init__(self, card: Card, ways: Sequence[Way], opened: Mapping[str, Engine]) -> None:
+    def __init__(self, card: Card, ways: Sequence[Way], opened: "Opened") -> None:
         macs, cards = [0.0, *(way.macs for way in ways)], [way.network.card for way in ways]
         exits = tuple(
-            Exit(dearer - cheaper, 0.0, way.radius, way.gain)
+            Exit(dearer - cheaper, 0.0, way.radius, way.gain, noise=NOISE if way.int8 else 0.0)
             for way, (cheaper, dearer) in zip(ways, pairwise(macs), strict=True)
         )
         self.card = replace(
@@ -155,7 +185,7 @@ class MixedExits:
         self.runtime = ", ".join(dict.fromkeys(runtime_of(engine) for engine in opened.values()))
         """What runs them, for people."""
         self._opened = opened
-        self._runs = [_run(opened[way.network.card.name], way) for way in ways]
+        self._runs = [_run(opened[way.form], way) for way in ways]
 
     def __enter__(self) -> Self:
         return self
@@ -191,14 +221,28 @@ def exit_names(engine: ExitsEngine) -> tuple[str, ...]:
     return "bicubic", *(engine.exits if isinstance(engine, MixedExits) else own)
 
 
-def _plain(network: Network, last: Way) -> list[Way]:
-    """`network`, which has one exit, as a way; none where it has no data set in common with `last`, an exit."""
-    card, scores = network.card, last.network.card.exits[last.k - 1].quality
+def _forms(means: Means, own: Engine, shares: bool, network: Network) -> list[bool]:
+    """Whether `network` is run in floats, in 8 bits or both beside `own`; `shares`: multiply-adds count, not time."""
+    if network.card.int8 is None or means.precision is not None or shares:
+        return [network.card.int8 is not None and means.precision == "int8"]
+    provider = getattr(own, "provider", None)
+    quick = provider is not None and provider.name == "cpu" and trial(network, means.threads).pays
+    return [True, False] if quick else [False]
+
+
+def _plain(network: Network, last: Way, forms: Iterable[bool]) -> list[Way]:
+    """`network`, which has one exit, in `forms`; none where it has no data set in common with `last`, an exit."""
+    return [way for int8 in forms for way in _single(network, last, int8)]
+
+
+def _single(network: Network, last: Way, int8: bool) -> list[Way]:
+    card = card_in_8_bits(network.card) if int8 else network.card
+    scores = last.network.card.exits[last.k - 1].quality
     common = scores.keys() & card.quality.keys()
     if not common:
         return []
     better = fmean(card.quality[name].psnr - scores[name].psnr for name in common)
-    return [Way(network, 0, card.macs_per_pixel, last.gain + better)]
+    return [Way(network, 0, card.macs_per_pixel, last.gain + better, int8=int8)]
 
 
 def _kin(card: Card) -> tuple[Fraction, str, str, int]:

@@ -23,7 +23,7 @@ from rtsr.pacing.anytime import Refiner, Spent
 from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
 from rtsr.pacing.deadline import CostModel, Ladder, Least
 from rtsr.pacing.mixed import exit_names, open_ways
-from rtsr.resources import Network, find_reaching_network, networks
+from rtsr.resources import Network, find_network, find_reaching_network, networks
 from rtsr.scale import as_scale
 from rtsr.upscaler import Upscaler, fitted
 
@@ -272,12 +272,17 @@ class _WholeFrames:
         card = self.network.card
         self.scale = card.scale
         names = [*(n.card.name for n in smaller_networks(self.network)), str(self.network.card_path)]
-        wish = {**asdict(self.means), "tell": self.tell, "size": self.size}
         with ExitStack() as stack:
-            self.rungs = [stack.enter_context(Upscaler(self.scale, model=name, **wish)) for name in names]
+            self.rungs = [stack.enter_context(self._open(name)) for name in names]
             self.engine = self.rungs[-1].engine
             self.costs = calibrate_whole([rung.engine for rung in self.rungs])
             stack.pop_all()
+
+    def _open(self, model: str) -> Upscaler:
+        """The network `model`; in floats where it has no form in 8 bits that others are asked for in."""
+        whole = self.means.precision == "int8" and find_network(model, self.scale).card.int8 is None
+        wish = asdict(replace(self.means, precision=None) if whole else self.means)
+        return Upscaler(self.scale, model=model, tell=self.tell, size=self.size, **wish)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -71,7 +71,8 @@ def Upscale(
             are asked for in another order, nothing is reused. The result is the same, bit for bit.
         provider: What ONNX Runtime runs on: cpu, cuda, directml, coreml or openvino, some with a device ("cuda:1").
             Default: the best that is usable.
-        precision: What an NVIDIA engine computes in: fp16 (the default), fp32 or int8; an error where none runs.
+        precision: What networks compute in: fp16 (the default), fp32 or int8 on NVIDIA engines, fp32 (the default) or,
+            on the processor, int8 by ONNX Runtime.
         peek: Ask for the first frame now, so that a colour matrix that is not known shows at once. Turn it off where
             a host does not allow that (mpv).
 

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from rtsr.engine.int8 import trial
+from rtsr.resources import networks
 from tests.command import assert_one_error_line, rtsr
 from tests.media import make_video, probe
 
@@ -96,9 +98,25 @@ def test_a_presets_precision_is_for_its_engine(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=2)
     done = rtsr("upscale", source, "--preset", preset, "--engine", "bicubic")
     assert done.returncode == 0, done.stderr
-    assert "note: the preset's precision is left out: it is for NVIDIA engines" in done.stderr
+    assert "note: the preset's precision is left out: bicubic does not take it" in done.stderr
     done = rtsr("upscale", source, "--preset", preset, "--overwrite", "--engine", "bicubic", "--precision", "int8")
-    assert_one_error_line(done, 2, "a precision is for NVIDIA engines")
+    assert_one_error_line(done, 2, "a precision is for networks, and bicubic runs none")
+
+
+def test_a_video_in_8_bits(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=4)
+    wish = ("upscale", source, "--scale", "2", "--engine", "onnx", "--precision", "int8")
+    done = rtsr(*wish, "--report", tmp_path / "report.json")
+    if not trial(networks()["quicksrnet-small-x2-capture"]).right:
+        assert_one_error_line(done, 1, "leave out --precision int8")
+        return
+    assert done.returncode == 0 and "in 8 bits" in done.stdout, done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["asked"]["precision"] == "int8" and report["provider"] == "ONNX Runtime, CPU, in 8 bits"
+    done = rtsr(*wish, "--model", "rlfn-s-photo", "--overwrite")
+    assert_one_error_line(done, 2, "rlfn-s-x2-photo has no form in 8 bits")
+    done = rtsr(*wish[:4], "--provider", "cuda", "--precision", "int8", "--overwrite")
+    assert_one_error_line(done, 2, "8 bits are for the processor, not for cuda")
 
 
 def test_a_presets_decoder_is_for_its_engine(tmp_path: Path) -> None:

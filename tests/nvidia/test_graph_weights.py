@@ -8,10 +8,10 @@ from onnx import TensorProto, numpy_helper
 from rtsr.engine.session import open_session
 from rtsr.errors import EngineError
 from rtsr.nvidia.graph import prepare
-from rtsr.nvidia.pictures import pictures
 from rtsr.nvidia.rehearsal import rounded
-from rtsr.nvidia.steps import quantise, windows
 from rtsr.nvidia.weights import quantised
+from rtsr.quant.pictures import pictures
+from rtsr.quant.steps import quantise, windows
 from rtsr.resources import folder
 
 STAGES = folder("engines") / "enaf-quicksrnet-medium-x2-photo"

@@ -12,16 +12,19 @@ import numpy as np
 import pytest
 
 import rtsr
-from rtsr.card import Card, Exit, Quality
+from rtsr.card import Card, Exit, Int8, Quality
 from rtsr.engine.choice import Means
 from rtsr.engine.fake import FakeEngine, FakeStagedEngine
+from rtsr.engine.int8 import trial
 from rtsr.errors import EngineError
 from rtsr.frame import Colour, Frame
 from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.budget import exit_costs
 from rtsr.pacing.deadline import CostModel, Rate
+from rtsr.pacing.judge import by_likeness
 from rtsr.pacing.mixed import MixedExits, Way, exits_of, find_ways, open_ways
 from rtsr.pacing.paced import Pace, PacedUpscaler
+from rtsr.regions import Grid
 from rtsr.resources import Network, networks
 from rtsr.upscaler import Upscaler
 from tests.media import make_video
@@ -111,7 +114,7 @@ def test_turned_copies_are_turned_back(turns: int) -> None:
             return made
 
     ways = [replace(exits_of(network)[0], turns=turns)]
-    made = MixedExits(network.card, ways, {"staged": Brighter(X2)}).exit(1, tiles)
+    made = MixedExits(network.card, ways, {("staged", False): Brighter(X2)}).exit(1, tiles)
     added = made - FakeEngine(X2).infer(tiles)
     corners = {(0, 2), (2, 0), (0, 21), (2, 23), (13, 0), (15, 2), (13, 23), (15, 21)}
     found = {(y, x): value for y, x in corners if (value := added[0, 0, y, x].round(5))}
@@ -137,13 +140,57 @@ def test_shipped_networks_know_their_kin(name: str) -> None:
     assert find_ways(elsewhere, network.card.macs_per_pixel) == exits_of(elsewhere)
 
 
+def test_a_form_in_8_bits_costs_half_and_keeps_its_place() -> None:
+    """Small and large, each with a form that loses a little; the large one's takes the place of a dearer exit."""
+    known = [
+        plain(name, macs, psnr, int8=Int8("", {SET: Quality(psnr - 0.1, 0.9, 5)}))
+        for name, macs, psnr in (("small", 150, 32.2), ("large", 300, 33.1))
+    ]
+    ways = find_ways(staged((0.5, 2.0, 3.0)), known=known, turned=False, forms=lambda _: [True, False])
+    assert [(way.name, round(way.gain, 6)) for way in ways] == [
+        ("net-plain in 8 bits", 2.1), ("net-plain in 8 bits", 3.0), ("net-plain", 3.1)
+    ]  # fmt: skip
+    assert [way.form for way in ways] == [("small", True), ("large", True), ("large", False)]
+    only = find_ways(staged(), known=known, turned=False, forms=lambda _: [True])
+    assert [way.form for way in only if way.int8] == [("small", True), ("large", True)]
+    assert not any(way.int8 for way in find_ways(staged(), known=known))
+
+
+def test_8_bits_gain_nothing_where_there_is_little_to_see() -> None:
+    network = staged((0.5, 2.0, 3.0))
+    ways = find_ways(network, known=[plain("p", 300, 33.1, int8=Int8("", {SET: Quality(33.1, 0.9, 5)}))],
+                     turned=False, forms=lambda _: [True])  # fmt: skip
+    engine = MixedExits(network.card, ways, {way.form: FakeStagedEngine(X2) for way in ways})
+    assert [exit.noise > 0 for exit in engine.card.exits] == [way.int8 for way in ways] and ways[-1].int8
+    detail = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    for luma, gains in ((detail, True), (np.full((64, 64), 90, np.uint8), False)):
+        errors = by_likeness(luma, Grid(64, 64, 64), engine.card)[0, 0]
+        assert (errors[-1] < errors[0]) == gains
+
+
+@pytest.mark.parametrize("precision", [None, "fp32", "int8"])
+def test_what_runs_in_8_bits(precision: str | None) -> None:
+    network = networks()["enaf-quicksrnet-medium-x2-capture"]
+    small = networks()["quicksrnet-small-x2-capture"]
+    if precision == "int8" and not trial(small, 1).right:
+        with pytest.raises(EngineError, match="overflow on this processor"):
+            PacedUpscaler(2, Pace(deadline=0.01), precision=precision, threads=1)
+        return
+    with PacedUpscaler(2, Pace(deadline=0.01), precision=precision, threads=1) as paced:
+        whole = [name for name in paced.exits if "in 8 bits" in name]
+        assert bool(whole) == (precision == "int8" or (precision is None and trial(small, 1).pays))
+        assert paced.engine.card.name == network.card.name
+    with PacedUpscaler(2, Pace(quality=0.5), precision=precision, threads=1) as paced:  # Of multiply-adds, not of time.
+        assert any("in 8 bits" in name for name in paced.exits) == (precision == "int8")
+
+
 def test_there_are_shipped_networks_with_exits() -> None:
     assert len(SHIPPED) >= 4
 
 
 def test_each_exit_is_its_network() -> None:
     network = networks()["enaf-quicksrnet-medium-x1.5-photo"]
-    ways, means = find_ways(network), Means("onnx", threads=1)
+    ways, means = find_ways(network), Means("onnx", threads=1, precision="fp32")
     tiles = np.random.default_rng(0).random((2, 3, 20, 30), np.float32)
     with open_ways(network, inf, means, turned=True) as engine:
         found = [engine.exit(k, tiles) for k in range(1, len(ways) + 1)]
@@ -174,7 +221,7 @@ def turned(run: Callable[[np.ndarray], np.ndarray], tiles: np.ndarray, turns: in
 def test_the_card_is_of_the_exits_that_run() -> None:
     network = staged()
     ways = find_ways(network, 300, known=[plain("p", 150, 32.5, radius=9)])
-    opened = {"staged": FakeStagedEngine(X2), "p": FakeEngine(X2)}
+    opened = {("staged", False): FakeStagedEngine(X2), ("p", False): FakeEngine(X2)}
     engine = MixedExits(network.card, ways, opened)
     assert [(exit.stage_macs, exit.head_macs, exit.radius, exit.gain) for exit in engine.card.exits] == [
         (100, 0, 1, 1.0), (50, 0, 9, 2.5), (150, 0, 3, 3.0)
@@ -190,7 +237,7 @@ class Counting(Means):
     broken: str = ""
     log: list[str] = field(default_factory=list)
 
-    def open(self, network: Network, tell: object = None, size: object = None):  # type: ignore[override]
+    def open(self, network: Network, *rest: object, strict: bool = True):  # type: ignore[override]
         name, log = network.card.name, self.log
         if name == self.broken:
             raise EngineError(f"{name} is broken")
@@ -258,7 +305,7 @@ class Ticking(FakeStagedEngine):
 def test_a_still_picture_gets_better_until_nothing_is_left(deadline_ms: float) -> None:
     network = networks()["enaf-quicksrnet-medium-x2-photo"]
     ways = find_ways(network)
-    card = MixedExits(network.card, ways, {way.network.card.name: FakeStagedEngine(X2) for way in ways}).card
+    card = MixedExits(network.card, ways, {way.form: FakeStagedEngine(X2) for way in ways}).card
     engine = Ticking(card, speed=100)
     refiner = Refiner(engine, lambda: engine.now, CostModel(engine.rates, deviation=0.05))
     random = np.random.default_rng(0)

@@ -1,0 +1,143 @@
+"""QuickSRNet in whole numbers of 8 bits, for processors that multiply these faster than floats (VNNI and its like)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, checker, helper, numpy_helper
+
+from rtsr.errors import EngineError
+from rtsr.quant.pictures import pictures
+from rtsr.quant.steps import quantise, windows
+
+LEVELS = 255
+"""Steps from 0 to 1, between which ReLU1 keeps all that flows: no range has to be measured."""
+
+PLAIN = [(3, 3), (1, 1), 1]
+"""Kernel, strides and groups of convolutions that are put into whole numbers."""
+
+
+def in_whole_numbers(model: ModelProto) -> ModelProto:
+    """`model`, of convolutions with a Clip to [0, 1] behind each, with all but the first and the last in 8 bits.
+
+    Pictures go in and come out as they did. Between layers flow multiples of 1/255, exact in unsigned 8 bits; weights
+    have signed 8, a scale for each output, rounded one layer after the other by what it sees of made-up pictures when
+    those before it are rounded already (see `rtsr.quant.steps.quantise`); biases have 32. The first convolution, whose
+    inputs are no multiples of 1/255 where they come from video, and the last, whose error is seen as it is, stay in
+    floats: they take little of the time. Written with QuantizeLinear and DequantizeLinear around each layer, which
+    ONNX Runtime fuses. Source: "QuickSRNet", section 4, for the form; ranges and rounding are ours.
+
+    Raises EngineError for a graph of another form, and for one that has nothing between its first and last convolution.
+    """
+    graph = model.graph
+    values = {value.name: numpy_helper.to_array(value) for value in graph.initializer}
+    layers, rest = _layers(graph, values)
+    made = _Written(values)
+    flow, seen = graph.input[0].name, pictures(3)
+    for place, (conv, clip) in enumerate(layers):
+        weight, bias = values[conv.input[1]], values[conv.input[2]]
+        if 0 < place < len(layers) - 1:
+            weight, bias = made.quantise(conv, windows(seen, (3, 3), pads=(1, 1, 1, 1)))
+        else:
+            made.keep(conv)
+        made.layer(conv, clip, flow)
+        flow = clip.output[0]
+        if place < len(layers) - 1:
+            flow = made.rounded(flow)
+            seen = (np.rint(_run(seen, weight, bias) * LEVELS) / LEVELS).astype(np.float32)
+    for node in rest:
+        made.copy(node)
+    found = helper.make_graph(made.nodes, "network", graph.input, graph.output, list(made.values.values()))
+    whole = helper.make_model(found, opset_imports=model.opset_import, ir_version=model.ir_version)
+    whole.producer_name = "rtsr"
+    checker.check_model(whole, full_check=True)
+    return whole
+
+
+class _Written:
+    """The nodes and constants of a graph that is being written, from those of another, `known`."""
+
+    def __init__(self, known: dict[str, NDArray[Any]]) -> None:
+        self.nodes: list[NodeProto] = []
+        self.values: dict[str, Any] = {}
+        self._known = known
+        self._add("step", np.float32(1 / LEVELS))
+        self._add("zero", np.uint8(0))
+
+    def _add(self, name: str, value: Any) -> str:
+        self.values[name] = numpy_helper.from_array(np.asarray(value), name)
+        return name
+
+    def keep(self, node: NodeProto) -> None:
+        """Take over the constants of `node` as they are."""
+        for name in node.input:
+            if name in self._known:
+                self._add(name, self._known[name])
+
+    def copy(self, node: NodeProto) -> None:
+        """Take over `node` as it is."""
+        self.keep(node)
+        self.nodes.append(node)
+
+    def layer(self, conv: NodeProto, clip: NodeProto, flow: str) -> None:
+        """Add the convolution, of `flow`, and its clip."""
+        self.keep(clip)
+        added = NodeProto()
+        added.CopyFrom(conv)
+        added.input[0] = flow
+        self.nodes += [added, clip]
+
+    def rounded(self, flow: str) -> str:
+        """Let `flow` become multiples of 1/255; returns what they are called."""
+        whole, back = f"{flow}/whole", f"{flow}/rounded"
+        self.nodes.append(helper.make_node("QuantizeLinear", [flow, "step", "zero"], [whole], whole))
+        self.nodes.append(helper.make_node("DequantizeLinear", [whole, "step", "zero"], [back], back))
+        return back
+
+    def quantise(self, conv: NodeProto, seen: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Give `conv` weights and a bias in whole numbers, by what it has `seen`; returns what they stand for."""
+        weight, bias = (self._known[name] for name in conv.input[1:])
+        steps, scales = quantise(weight, seen)
+        parts = scales / np.float32(LEVELS)
+        sums = np.rint(bias / parts).astype(np.int32)
+        self._constant(conv.input[1], steps, scales)
+        self._constant(conv.input[2], sums, parts)
+        return (steps * scales[:, None, None, None]).astype(np.float32), (sums * parts).astype(np.float32)
+
+    def _constant(self, name: str, whole: NDArray[Any], scales: NDArray[np.float32]) -> None:
+        """The constant `name` as `whole` numbers, and a node that makes it of them."""
+        inputs = [self._add(f"{name}/whole", whole), self._add(f"{name}/scale", scales)]
+        inputs.append(self._add(f"{name}/zero", np.zeros(len(scales), whole.dtype)))
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [name], f"{name}/back", axis=0))
+
+
+def _layers(
+    graph: GraphProto, values: dict[str, NDArray[Any]]
+) -> tuple[list[tuple[NodeProto, NodeProto]], list[NodeProto]]:
+    """The convolutions of `graph`, each with its clip, and the nodes behind them."""
+    nodes, layers = list(graph.node), []
+    while len(nodes) >= 2 and nodes[0].op_type == "Conv" and nodes[1].op_type == "Clip":
+        layers.append((nodes.pop(0), nodes.pop(0)))
+    inner, clips = layers[1:-1], {tuple(float(values[name]) for name in clip.input[1:]) for _, clip in layers}
+    if not inner or clips != {(0.0, 1.0)} or any(list(_form(conv, values)) != PLAIN for conv, _ in inner):
+        raise EngineError(
+            "8 bits are for networks of 3x3 convolutions with a clip to [0, 1] behind each, and at least one between "
+            "the first and the last, as QuickSRNet has them; this one is of another kind"
+        )
+    return layers, nodes
+
+
+def _form(conv: NodeProto, values: dict[str, NDArray[Any]]) -> Iterator[Any]:
+    """Kernel, strides and groups."""
+    settings = {attribute.name: helper.get_attribute_value(attribute) for attribute in conv.attribute}
+    yield values[conv.input[1]].shape[2:]
+    yield tuple(settings.get("strides", (1, 1)))
+    yield settings.get("group", 1)
+
+
+def _run(image: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`image` (n, inputs, h, w) through a 3x3 convolution with zeros around it, clipped to [0, 1]."""
+    every = np.lib.stride_tricks.sliding_window_view(np.pad(image, ((0, 0), (0, 0), (1, 1), (1, 1))), (3, 3), (2, 3))
+    made = np.tensordot(every, weight, ((1, 4, 5), (1, 2, 3)))  # (n, h, w, outputs)
+    return np.clip(made + bias, 0, 1).transpose(0, 3, 1, 2).astype(np.float32)

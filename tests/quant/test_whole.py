@@ -1,0 +1,121 @@
+"""QuickSRNet in whole numbers: what becomes them, and that they stand for the same."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from rtsr.engine.int8 import CLOSE, trial
+from rtsr.engine.session import open_session
+from rtsr.errors import EngineError
+from rtsr.quant.pictures import pictures
+from rtsr.quant.whole import in_whole_numbers
+from rtsr.resources import folder, networks
+
+NAMES = ["quicksrnet-small-x2-photo", "quicksrnet-medium-x1.5-capture"]
+
+
+def shipped(name: str) -> ModelProto:
+    return onnx.load(folder("engines") / f"{name}.onnx")
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def pair(request: pytest.FixtureRequest) -> tuple[str, ModelProto, ModelProto]:
+    """Name, in floats and in whole numbers."""
+    floats = shipped(request.param)
+    return request.param, floats, in_whole_numbers(floats)
+
+
+def as_defined(model: ModelProto, image: np.ndarray) -> np.ndarray:
+    """What `model` gives node by node: sums of floats between what is rounded, nothing fused, on every processor."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"image": image})[0])
+
+
+def constants(model: ModelProto) -> dict[str, np.ndarray]:
+    return {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
+
+
+def test_all_but_the_first_and_the_last_is_in_8_bits(pair: tuple[str, ModelProto, ModelProto]) -> None:
+    _, floats, whole = pair
+    layers = sum(node.op_type == "Conv" for node in floats.graph.node)
+    kinds = [values.dtype for name, values in constants(whole).items() if name.endswith("/whole") and values.ndim == 4]
+    assert kinds == [np.dtype(np.int8)] * (layers - 2)
+    sums = [values.dtype for name, values in constants(whole).items() if name.endswith("/whole") and values.ndim == 1]
+    assert sums == [np.dtype(np.int32)] * (layers - 2)
+    rounded = [node for node in whole.graph.node if node.op_type == "QuantizeLinear"]
+    assert len(rounded) == layers - 1
+    assert constants(whole)["step"] == np.float32(1 / 255) and constants(whole)["zero"].dtype == np.uint8
+    ends = [[(end.name, end.type) for end in ends] for ends in (whole.graph.input, whole.graph.output)]
+    assert ends == [[(end.name, end.type) for end in ends] for ends in (floats.graph.input, floats.graph.output)]
+    assert len(whole.SerializeToString()) < len(floats.SerializeToString()) / 2
+
+
+def test_what_comes_out_is_the_same_but_for_rounding(pair: tuple[str, ModelProto, ModelProto]) -> None:
+    _, floats, whole = pair
+    image = pictures(3, seed=9)[:, :, :48, :64]
+    one, other = (as_defined(model, image) for model in (floats, whole))
+    off = float(np.sqrt(np.mean(np.square(one - other))))
+    assert 1e-4 < off < CLOSE / 2
+
+
+def test_what_ships_is_what_is_made(pair: tuple[str, ModelProto, ModelProto]) -> None:
+    """But for a few steps of weights, which sums of floats on other machines may round to the other side."""
+    name, _, whole = pair
+    made, ships = constants(whole), constants(onnx.load(networks()[name].int8_path))
+    assert made.keys() == ships.keys()
+    for key, values in made.items():
+        if key.endswith("/whole") and values.ndim == 4:
+            assert np.mean(values != ships[key]) < 0.02, key
+        else:
+            np.testing.assert_allclose(values, ships[key], rtol=1e-5, atol=0)
+
+
+def test_onnx_runtime_computes_it_as_it_is_defined(pair: tuple[str, ModelProto, ModelProto]) -> None:
+    """Where the processor has the instructions for it; else the trial says that it does not."""
+    name, _, whole = pair
+    image = 0.5 + pictures(3, seed=9)[:, :, :48, :64] / 2
+    expected = as_defined(whole, image)
+    found = open_session(whole.SerializeToString(), 1).run(None, {"image": image})[0]
+    off = float(np.sqrt(np.mean(np.square(found - expected))))
+    assert (off < 1e-3) == trial(networks()[name], 1).right
+
+
+def changed(name: str, value: np.ndarray) -> ModelProto:
+    """The small network with another constant."""
+    model = shipped(NAMES[0])
+    (place,) = [i for i, known in enumerate(model.graph.initializer) if known.name == name]
+    model.graph.initializer[place].CopyFrom(numpy_helper.from_array(value, name))
+    return model
+
+
+def only_two_layers() -> ModelProto:
+    model = shipped(NAMES[0])
+    del model.graph.node[4:-1]
+    del model.graph.node[:4]
+    model.graph.node[0].input[0] = "image"
+    return model
+
+
+def other_operators() -> ModelProto:
+    picture = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])
+    node = helper.make_node("Relu", ["image"], ["upscaled"])
+    result = helper.make_tensor_value_info("upscaled", TensorProto.FLOAT, ["n", 3, "h", "w"])
+    return helper.make_model(helper.make_graph([node], "g", [picture], [result]))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(lambda: changed("white", np.float32(2)), id="another clip"),
+        pytest.param(lambda: changed("weight1", np.zeros((32, 32, 1, 1), np.float32)), id="another kernel"),
+        pytest.param(only_two_layers, id="nothing between"),
+        pytest.param(other_operators, id="no convolutions"),
+    ],
+)
+def test_networks_of_another_kind_are_refused(model) -> None:
+    with pytest.raises(EngineError, match="this one is of another kind"):
+        in_whole_numbers(model())
