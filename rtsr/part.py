@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import isfinite
 from numbers import Real
 from typing import Any
 
@@ -87,11 +86,9 @@ def as_time(time: float | str | Fraction, name: str = "time") -> Fraction:
     """
     if isinstance(time, str):
         return parse_time(time)
-    if not isinstance(time, Real):
-        raise UsageError(f"{time!r} is no {name}; give seconds, or text such as '1:30'")
+    if not isinstance(time, Real) or isinstance(time, bool) or not -LONGEST <= time <= LONGEST:
+        raise UsageError(f"{time!r} is no {name}; give seconds, at most {LONGEST}, or text such as '1:30'")
     if not isinstance(time, Fraction):
-        if not isfinite(time):
-            raise UsageError(f"{time!r} is no {name}; give seconds, or text such as '1:30'")
         time = Fraction(float(time)).limit_denominator(FINENESS)
     return _within(time, f"a {name} of {float(time):g} s")
 

@@ -78,7 +78,7 @@ def run(
         output = job.output or default_output(job, source)
         _check_output(job, output)
         large, progress = video.resized(width, height), Progress(video.frames)
-        reference = opened.enter_context(Reference(job.reference, large, job.part)) if job.reference else None
+        reference = opened.enter_context(Reference(job.reference, large, job.part, source)) if job.reference else None
         upscaler = upscaler or opened.enter_context(_open_upscaler(job, scale, tell, (video.width, video.height)))
         delivery = _plan_delivery(job, upscaler, source, large, progress)
         gpu, notes = _plan_encoder(job, upscaler, source, large)
@@ -186,14 +186,14 @@ def _is_script(job: Job) -> bool:
 
 def _open_source(job: Job, stop: Event) -> Source:
     if _is_script(job):
-        return VapourSynthSource(Path(job.source), job.part)
+        return VapourSynthSource(Path(job.source), job.part, stop)
     if job.live is not None and job.live.realtime:
         return PlayedSource(job.source, stop, job.part)
     if job.live is not None and is_live(job.source):
         return LiveSource(job.source, job.live.stall, stop, job.part)
     if job.decode == "gpu":  # Before anything else that uses the GPU, see there.
-        return NvdecSource(job.source, Means(job.engine).gpu(), job.part)
-    return PyAVSource(job.source, job.part)
+        return NvdecSource(job.source, Means(job.engine).gpu(), job.part, stop)
+    return PyAVSource(job.source, job.part, stop)
 
 
 def _open_upscaler(

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 
 import av
 import cv2
@@ -10,10 +11,12 @@ import pytest
 
 import rtsr
 from rtsr.errors import SourceError, UsageError
+from rtsr.frame import Frame
 from rtsr.job import Job
 from rtsr.part import WHOLE, Part, as_part
 from rtsr.pipeline import run
 from rtsr.report import Report
+from rtsr.source.pyav import PyAVSource
 from tests.command import SCALE, assert_one_error_line
 from tests.command import rtsr as command
 from tests.media import luma, make_video, picture_number, probe
@@ -29,8 +32,8 @@ def numbers(path: Path) -> list[int]:
     return [picture_number(plane) for plane in luma(path)]
 
 
-def remux(source: Path, path: Path) -> Path:
-    with av.open(str(source)) as read, av.open(str(path), "w") as write:
+def remux(source: Path, path: Path, options: dict[str, str] | None = None) -> Path:
+    with av.open(str(source)) as read, av.open(str(path), "w", options=options or {}) as write:
         streams = {stream.index: write.add_stream_from_template(stream) for stream in read.streams}
         for packet in read.demux():
             if packet.dts is not None:
@@ -85,16 +88,17 @@ def test_sound_stays_in_time(tmp_path: Path, suffix: str) -> None:
     assert frames[-1].time == pytest.approx(seen.seconds[0] + 0.8, abs=0.03)
 
 
-def with_sound(silent: Path, wave: np.ndarray, path: Path) -> None:
+def with_sound(silent: Path, wave: np.ndarray, path: Path, codec: str = "aac") -> None:
     """Write the video `silent`, with `wave` (samples,) for its sound, to `path`."""
     with av.open(str(silent)) as read, av.open(str(path), "w") as write:
         video = write.add_stream_from_template(read.streams.video[0])
-        sound = write.add_stream("aac", rate=SECOND, layout="mono")
+        sound = write.add_stream(codec, rate=SECOND, layout="mono")
         packets = [packet for packet in read.demux(video=0) if packet.dts is not None]
         for packet in packets:
             packet.stream = video
-        for start in range(0, len(wave), 1024):
-            frame = av.AudioFrame.from_ndarray(wave[None, start : start + 1024], format="fltp", layout="mono")
+        block = 1024 if codec == "aac" else 1536
+        for start in range(0, len(wave), block):
+            frame = av.AudioFrame.from_ndarray(wave[None, start : start + block], format="fltp", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = SECOND, start, Fraction(1, SECOND)
             packets += sound.encode(frame)
         packets += sound.encode(None)
@@ -176,6 +180,92 @@ def test_it_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert "15 frames" in done.stdout
 
 
+@pytest.mark.parametrize("start", [0.2, 0.21, 0.24, 0.26])
+def test_a_reference_of_another_rate(tmp_path: Path, start: float) -> None:
+    """Every second frame of it, so that the part begins at another frame in each."""
+    source = make_video(tmp_path / "in.mp4", frames=30, rate=15)
+    times = [3000 * n for n in range(60)]
+    upscale(source, tmp_path / "large.mp4", WHOLE)
+    with av.open(str(tmp_path / "twice.mp4"), "w") as write:
+        stream = write.add_stream("libx264", rate=30, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = 96, 72, "yuv420p"
+        for n, y in enumerate(plane for plane in luma(tmp_path / "large.mp4") for _ in range(2)):
+            grey = np.full((36, 96), 128, np.uint8)
+            frame = av.VideoFrame.from_ndarray(np.concatenate([y, grey]), format="yuv420p")
+            frame.pts, frame.time_base = times[n], Fraction(1, 90000)
+            frame.color_range = 1
+            write.mux(stream.encode(frame))
+        write.mux(stream.encode(None))
+    report = upscale(source, tmp_path / "out.mp4", as_part(start, 1), reference=tmp_path / "twice.mp4", overwrite=True)
+    assert report.reference is not None and report.reference["frames"] >= 14
+    assert report.reference["psnr_y_db"] > 35  # Beside other frames it is 13 dB.
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("rate", [30, Fraction(30000, 1001), Fraction(24000, 1001)])
+def test_times_as_tools_print_them(tmp_path: Path, suffix: str, rate: Fraction) -> None:
+    source = make_video(tmp_path / f"in{suffix}", frames=30, rate=rate, audio=False)
+    times = probe(source).seconds
+    for first in (1, 7, 8, 16, 20):
+        shown = float(first / rate)
+        for start in (shown, round(shown, 6)):
+            with PyAVSource(source, as_part(start, round(float(4 / rate), 6))) as part:
+                found = [picture_number(item.y) for item in part.items() if isinstance(item, Frame)]
+            assert found == list(range(first, first + 4)), (start, times[first])
+
+
+def test_slow_pictures_open_it_where_it_starts(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=8, rate=1, audio=False)
+    upscale(source, tmp_path / "out.mp4", as_part(2.2, 2))
+    assert numbers(tmp_path / "out.mp4") == [2, 3, 4]
+    assert probe(tmp_path / "out.mp4").seconds == pytest.approx([0, 0.8, 1.8], abs=1e-3)
+    assert probe(tmp_path / "out.mp4").duration == pytest.approx(2, abs=1e-3)
+
+
+def test_an_end_while_its_start_is_looked_for(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.ts", frames=60, keyframes=20, audio=False)
+    stop, seen = Event(), []
+    with PyAVSource(source, as_part(1.9), stop) as part:
+        decode = part._frame
+        part._frame = lambda *wish: (seen.append(stop.set()), decode(*wish))[1]  # type: ignore[method-assign]
+        assert list(part.items()) == [] and len(seen) == 1
+
+
+def test_what_is_wrong_within_it_is_said(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", frames=60, keyframes=20, audio=False)
+    with av.open(str(source)) as read:
+        places = [(packet.pos, packet.size) for packet in read.demux(video=0) if packet.size]
+    data = bytearray(source.read_bytes())
+    for place, size in places[5:15]:
+        data[place + 8 : place + size] = bytes(size - 8)
+    source.write_bytes(data)
+    assert "damaged" in upscale(source, tmp_path / "out.mp4", as_part(duration=1)).notes[0]
+
+
+def test_sound_of_coarse_ticks_stays_in_time(tmp_path: Path) -> None:
+    """AVI counts AC-3 by its packets, of 32 ms."""
+    wave = np.where(np.arange(2 * SECOND) < 1.5 * SECOND, 0, np.sin(np.arange(2 * SECOND) / 7.6) / 2)
+    silent = make_video(tmp_path / "made.avi", frames=60, codec="mpeg4", keyframes=20, audio=False)
+    with_sound(silent, wave.astype(np.float32), tmp_path / "in.avi", codec="ac3")
+    found = []
+    for name, part in (("whole", WHOLE), ("part", as_part(1.1, 0.8))):
+        upscale(tmp_path / "in.avi", tmp_path / f"{name}.mkv", part)
+        with av.open(str(tmp_path / f"{name}.mkv")) as read:
+            frames = list(read.decode(audio=0))
+        loud = [np.flatnonzero(np.abs(frame.to_ndarray()[0]) > 0.2) for frame in frames]
+        began, at = next((frame, where[0]) for frame, where in zip(frames, loud, strict=True) if where.size)
+        found.append(began.time + at / SECOND - probe(tmp_path / f"{name}.mkv").seconds[0])
+    assert found[1] == pytest.approx(found[0] - 1.1, abs=0.002)
+
+
+def test_a_file_that_is_cut_off_before_it(tmp_path: Path) -> None:
+    whole = make_video(tmp_path / "whole.mp4", frames=120, size=(320, 240), keyframes=20, audio=False)
+    moved = remux(whole, tmp_path / "front.mov", {"movflags": "faststart"})
+    (tmp_path / "in.mov").write_bytes(moved.read_bytes()[: moved.stat().st_size * 2 // 3])
+    with pytest.raises(SourceError, match="is cut off"):
+        upscale(tmp_path / "in.mov", tmp_path / "out.mp4", as_part(3.8))
+
+
 def test_played_at_its_own_pace(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.ts", frames=60, keyframes=20)
     live = rtsr.Live(realtime=True)
@@ -196,6 +286,8 @@ def test_what_does_not_go_with_it_is_said(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=6)
     wrong = command("upscale", source, "--scale", "2", "--start", "1:75")
     assert_one_error_line(wrong, 2, "'1:75' is no time; write seconds, 1:30")
+    wrong = command("upscale", source, "--scale", "2", "--start", "")
+    assert_one_error_line(wrong, 2, "is no time")
     wrong = command("upscale", source, "--scale", "2", "--duration", "0s")
     assert_one_error_line(wrong, 2, "its duration is above 0")
     picture = tmp_path / "in.png"

@@ -47,7 +47,7 @@ def test_absurd_ones_are_out_of_range(text: str) -> None:
 def test_numbers_are_what_they_look_like() -> None:
     assert as_time(0.1) == Fraction(1, 10) and as_time(7 / 30) == Fraction(7, 30) and as_time(np.float32(0.5)) == 0.5
     assert as_time(Fraction(1, 3)) == Fraction(1, 3)
-    for wrong in (float("nan"), float("inf"), -0.1, None, [1]):
+    for wrong in (float("nan"), float("inf"), -0.1, 10**400, True, None, [1]):
         with pytest.raises(UsageError):
             as_time(wrong)  # type: ignore[arg-type]
 

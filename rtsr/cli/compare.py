@@ -74,7 +74,7 @@ def compare_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     factor, place = parse_scale(scale), None if crop is None else Crop.parse(crop)
-    part = as_part(start or 0)
+    part = as_part(0 if start is None else start)
     if len(sources) > 1 and (output or truth):
         raise UsageError("-o and --truth go with one input; leave them out, or compare one after another")
     if truth and reduce:

@@ -72,7 +72,8 @@ Latency = Annotated[
 ]
 Stall = Annotated[str | None, typer.Option(help="Live: end when nothing came for this long. Default: 10s.")]
 Start = Annotated[
-    str | None, typer.Option(help="Begin at this time of the video: seconds, 12:30 or 1:02:03.5. Default: its start.")
+    str | None,
+    typer.Option(help="Begin this long after the first picture: seconds, 12:30 or 1:02:03.5. Default: 0."),
 ]
 Duration = Annotated[
     str | None, typer.Option(help="Take only this much of the video, to try settings, e.g. 10s. Default: all of it.")
@@ -125,7 +126,7 @@ def as_wish(source: str, output: str | None, said: Mapping[str, Any]) -> Wish:
         scale=parse_scale(said["scale"]) if said["scale"] else None,
         size=parse_size(said["size"]) if said["size"] else None,
         pace=Pace.of(said["fps"], deadline, said["quality"]),
-        part=as_part(said["start"] or 0, said["duration"]),
+        part=as_part(0 if said["start"] is None else said["start"], said["duration"]),
         live=bool(said["live"]),
         realtime=said["realtime"],
         latency=parse_duration(said["latency"]) if said["latency"] else None,

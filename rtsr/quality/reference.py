@@ -11,6 +11,7 @@ import numpy as np
 from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
 from rtsr.part import WHOLE, Part
+from rtsr.source.base import Source
 from rtsr.source.pyav import PyAVSource
 
 IDENTICAL = 100.0
@@ -20,12 +21,12 @@ IDENTICAL = 100.0
 class Reference:
     """`part` of the video in `path`, whose frames are compared with those of `video` that belong to the same time.
 
-    Times count from each video's first frame. Raises SourceError where `path` cannot be read, UsageError where it is
-    of another size or range.
+    Times count from each video's first frame; of a part from its start, where `source` is what `video` comes from.
+    Raises SourceError where `path` cannot be read, UsageError where it is of another size or range.
     """
 
-    def __init__(self, path: Path | str, video: Video, part: Part = WHOLE) -> None:
-        self._video = video
+    def __init__(self, path: Path | str, video: Video, part: Part = WHOLE, source: Source | None = None) -> None:
+        self._video, self._compared = video, source
         self._source = PyAVSource(path, part)
         try:
             self._check(path)
@@ -60,6 +61,7 @@ class Reference:
         """Compare `frame`, in order, with the one at its time; where there is none, it does not count."""
         self._began = frame.pts if self._began is None else self._began
         at = float((frame.pts - self._began) * self._video.time_base)
+        at += 0.0 if self._compared is None else float(self._compared.lead)
         while self._next is not None and abs(self._next[0] - at) <= abs(self._here[0] - at):
             self._here, self._next = self._next, next(self._frames, None)
         time, luma = self._here
@@ -78,7 +80,7 @@ def _timed(source: PyAVSource) -> Iterator[tuple[float, np.ndarray]]:
     for item in source.items():
         if isinstance(item, Frame):
             began = item.pts if began is None else began
-            yield float((item.pts - began) * source.video.time_base), np.ascontiguousarray(item.y)
+            yield float((item.pts - began) * source.video.time_base + source.lead), np.ascontiguousarray(item.y)
 
 
 def _psnr(a: np.ndarray, b: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -44,6 +45,11 @@ class Source(Protocol):
     @property
     def others(self) -> Sequence[Stream]:
         """The streams that `Copied` packets belong to."""
+        ...
+
+    @property
+    def lead(self) -> Fraction:
+        """Seconds by which the first frame follows the start of the part that was asked for; 0 before there is one."""
         ...
 
     @property

@@ -4,7 +4,10 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from math import ceil
+from threading import Event
 
+from av import Packet
 from av.stream import Stream
 
 from rtsr.errors import SourceError
@@ -12,24 +15,33 @@ from rtsr.frame import Frame, GpuFrame, Video
 from rtsr.part import Part
 from rtsr.source.base import Copied, Item
 
-SLACK = 2
+SLACK = 5
 """Seconds behind a part's end in which packets of sound that belong to it are still looked for."""
+LATE = Fraction(1, 20)
+"""Seconds behind a part's start by which its first frame may be late, before the one on screen there opens it."""
+FINE = Fraction(1, 10_000)
+"""Longest tick in which packets of sound are moved."""
 
 
 class Cut:
     """`part` of the source `name` of `video` and `others`; the first of all its pictures is at `zero`, in ticks.
 
-    The part's time begins with the first frame that is shown in it; where a frame from before stays on screen for
-    longer than usual, with that one, from the part's start on. Packets move by the same time. Sound is cut between
-    packets, which last about 20 ms; subtitles that are on screen where the part starts are shown from there on.
+    Start and end are the ticks nearest to what the part says. Its time begins with the first frame that is shown in it;
+    where that is later than a frame usually lasts, or than `LATE`, with the one that is on screen at the start. Packets
+    move by the same time. Sound is cut between packets; subtitles that are on screen at the start, as far as their
+    packets say so and were read, are shown from there on. Once `stop` is set, the start is not looked for any more.
     """
 
-    def __init__(self, part: Part, zero: int, video: Video, others: Sequence[Stream], name: str) -> None:
+    def __init__(
+        self, part: Part, zero: int, video: Video, others: Sequence[Stream], name: str, stop: Event | None = None
+    ) -> None:
         self._base = video.time_base
-        self._usual = 1 / (video.rate or Fraction(25))
+        self._latest = min(1 / (video.rate or Fraction(25)), LATE) + self._base
         self._zero = zero * self._base
-        self._begin = self._zero + part.start
-        self._end = None if part.duration is None else self._begin + part.duration
+        self._begin = self._zero + round(part.start / self._base) * self._base
+        ends = None if part.duration is None else round((part.start + part.duration) / self._base)
+        self._end = None if ends is None else self._zero + max(ends, 1) * self._base
+        self._stop = stop
         self._sound = {stream.index for stream in others if stream.type == "audio"}
         self._name = name
         self._origin: Fraction | None = None
@@ -40,18 +52,20 @@ class Cut:
     def items(self, items: Generator[Item, None, None]) -> Generator[Item, None, None]:
         """What is in the part, of `items`: all of them, or those from some time before it on.
 
-        Raises SourceError where that is no frame.
+        Raises SourceError where that is no frame, unless it was stopped.
         """
         awaited, before, ends = set(self._sound), None, self._begin
         with closing(items):
             for item in items:
+                if self._origin is None and self._stop is not None and self._stop.is_set():
+                    return
                 if isinstance(item, Copied):
                     if self._is_over(item):
                         awaited.discard(item.stream)
                     yield from self._packet(item)
                     continue
                 at = item.pts * self._base
-                if self._origin is None and before is not None and at > self._begin + self._usual:
+                if self._origin is None and before is not None and at > self._begin + self._latest:
                     yield from self._open(self._begin, before, at)
                 if self._end is not None and at >= self._end:
                     if self._origin is None or not awaited or at > self._end + SLACK:
@@ -66,6 +80,11 @@ class Cut:
                 f"{self._name} is {float(ends - self._zero):.2f} s long; there is no picture at "
                 f"{float(self._begin - self._zero):.2f} s, where the part starts"
             )
+
+    @property
+    def lead(self) -> Fraction:
+        """Seconds by which the part's first frame follows its start; 0 before there is one."""
+        return Fraction(0) if self._origin is None else self._origin - self._begin
 
     def _open(self, origin: Fraction, frame: Frame | GpuFrame, until: Fraction | None = None) -> Iterator[Item]:
         """Let the part's time begin at `origin`, with `frame`."""
@@ -89,6 +108,8 @@ class Cut:
     def _packet(self, copied: Copied) -> Iterator[Copied]:
         """The packet in the part's time, where it belongs there; it is kept back as long as that is not known."""
         packet, heard = copied.packet, copied.stream in self._sound
+        if heard:
+            _refine(packet)
         base = packet.time_base
         if packet.pts is None or base is None or self._is_over(copied):
             return
@@ -113,3 +134,14 @@ class Cut:
         """Whether what `copied` holds starts behind the part's end."""
         pts, base = copied.packet.pts, copied.packet.time_base
         return self._end is not None and pts is not None and base is not None and pts * base >= self._end
+
+
+def _refine(packet: Packet) -> None:
+    """Let `packet` count time in ticks of `FINE` at most, as those of AVI are as long as what they hold."""
+    base = packet.time_base
+    if base is None or base <= FINE or packet.pts is None:
+        return
+    parts = ceil(base / FINE)
+    packet.time_base = base / parts
+    packet.pts, packet.duration = packet.pts * parts, (packet.duration or 0) * parts
+    packet.dts = None if packet.dts is None else packet.dts * parts

@@ -70,7 +70,7 @@ class LiveSource(PyAVSource):
         """Whether frames arrive at the sender's pace, however quickly they are read."""
         self.waited = self._waiting = 0.0
         """Seconds that the last picture was waited for, with nothing to read or decode."""
-        super().__init__(source, part)
+        super().__init__(source, part, stop)
         self.video = part.limit(replace(self.video, frames=0))
 
     def _open(self) -> InputContainer:
@@ -198,7 +198,7 @@ class PlayedSource(PyAVSource):
 
     def __init__(self, path: str | Path, stop: Event, part: Part = WHOLE) -> None:
         self._stop = stop
-        super().__init__(path, part)
+        super().__init__(path, part, stop)
 
     def items(self) -> Generator[Item, None, None]:
         """As `PyAVSource.items`, each frame not before its time."""

@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from threading import Event
 
 import av
 from av.codec.hwaccel import HWAccel, HWDeviceType
@@ -36,9 +37,9 @@ class NvdecSource(PyAVSource):
 
     threads = "SLICE"  # With whole frames on several threads the decoder needs more surfaces, and is no quicker.
 
-    def __init__(self, path: Path | str, device: int = 0, part: Part = WHOLE) -> None:
+    def __init__(self, path: Path | str, device: int = 0, part: Part = WHOLE, stop: Event | None = None) -> None:
         self.device = device
-        super().__init__(path, part)
+        super().__init__(path, part, stop)
 
     def _open(self) -> InputContainer:
         with super()._open() as file:  # What is wrong with the file is said as always.

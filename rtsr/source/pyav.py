@@ -4,6 +4,7 @@ import os
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 from typing import Any, Self
 
 import av
@@ -33,11 +34,14 @@ SOUGHT = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 """Containers with an index by time; in others, a part is found by decoding all that is before it."""
 BACK = (0, 1, 4, 16, 64)
 """Seconds before a part at which a keyframe is looked for: an index may count in times of decoding."""
+TEXTS = 10
+"""More of them where there are subtitles, which Matroska keeps beside the pictures that they come up with."""
 PLANAR_420 = ("yuv420p", "yuvj420p")
 
 
 class PyAVSource:
-    """The first video stream of `path` as frames, and its sound and subtitles as packets; or `part` of it.
+    """The first video stream of `path` as frames, and its sound and subtitles as packets; or `part` of it, which is not
+    looked for any more once `stop` is set.
 
     `video` describes the stream, `others` are the streams that are passed on, and `notes` say what is not, or
     not as it was. Raises SourceError for what cannot be opened, has no video, or ends before its time.
@@ -50,10 +54,12 @@ class PyAVSource:
     moves = False
     """Whether time counts from the first picture on even where all of the file is taken."""
 
-    def __init__(self, path: Path | str, part: Part = WHOLE) -> None:
+    def __init__(self, path: Path | str, part: Part = WHOLE, stop: Event | None = None) -> None:
         self.path = Path(path)
         self.name = str(path)
         self.part = part
+        self._stop = stop
+        self._cut: Cut | None = None
         self.container = self._open()
         self._decoded = self._decode()
         try:
@@ -111,7 +117,16 @@ class PyAVSource:
             return
         if self.part.start and self.container.format.name in SOUGHT:
             self._seek()
-        yield from Cut(self.part, self._zero, self.video, self.others, self.name).items(self._items())
+        self._cut = Cut(self.part, self._zero, self.video, self.others, self.name, self._stop)
+        try:
+            yield from self._cut.items(self._items())
+        finally:
+            self._decoded.close()  # What it has to say is part of the notes.
+
+    @property
+    def lead(self) -> Fraction:
+        """Seconds by which the first frame of `part` follows its start."""
+        return Fraction(0) if self._cut is None else self._cut.lead
 
     def _items(self) -> Generator[Item, None, None]:
         """From where the file was opened or sought, up to its end."""
@@ -130,13 +145,19 @@ class PyAVSource:
         """Go on from the keyframe before the part; without one, from the start."""
         assert self._stream.time_base is not None
         begin = self._zero + self.part.start / self._stream.time_base
-        for back in BACK:
+        texts = any(stream.type == "subtitle" for stream in self.others)
+        for back in [back + (TEXTS if texts else 0) for back in BACK]:
             self._decoded.close()
             self._decoded, self._early = self._decode(), []
             self._timeline = Timeline() if self.joins else None
             at = max(self._zero, int(begin - back / self._stream.time_base))
             self.container.seek(at, stream=self._stream)
-            self._first = self._read_first()
+            try:
+                self._first = self._read_first()
+            except SourceError:
+                if at == self._zero or back >= BACK[-1]:
+                    raise
+                continue
             if at == self._zero or (self._first.pts is not None and self._first.pts <= begin):
                 break
 

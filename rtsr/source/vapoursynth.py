@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from contextlib import chdir, closing
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 from types import ModuleType
 from typing import Any, Self
 
@@ -38,9 +39,10 @@ class VapourSynthSource:
 
     stream: Stream | None = None
 
-    def __init__(self, path: Path, part: Part = WHOLE) -> None:
+    def __init__(self, path: Path, part: Part = WHOLE, stop: Event | None = None) -> None:
         self.path = path
-        self._part = part
+        self._part, self._stop = part, stop
+        self._cut: Cut | None = None
         self.notes: list[str] = []
         self.metadata: dict[str, str] = {}
         self._vs = need("vapoursynth", "vs")
@@ -88,7 +90,13 @@ class VapourSynthSource:
         # Where each frame lasts as long as any other, those before the part are not asked for.
         first = 0 if self.video.rate is None else int(self._part.start * self.video.rate)
         items = self._items(min(first, self._node.num_frames - 1))
-        yield from Cut(self._part, 0, self.video, self.others, str(self.path)).items(items)
+        self._cut = Cut(self._part, 0, self.video, self.others, str(self.path), self._stop)
+        yield from self._cut.items(items)
+
+    @property
+    def lead(self) -> Fraction:
+        """Seconds by which the first frame of the part follows its start."""
+        return Fraction(0) if self._cut is None else self._cut.lead
 
     def _items(self, first: int) -> Generator[Frame | Copied, None, None]:
         """From the frame `first` on."""

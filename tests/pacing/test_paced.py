@@ -74,7 +74,8 @@ def test_a_deadline_that_nothing_meets(tmp_path: Path, card: Path) -> None:
     report = rtsr.upscale(clip, tmp_path / "out.mp4", scale=2, model=card, deadline=1e-6, late="degrade")
     assert counts(report) == {"made": 0, "interpolated": 6, "repeated": 0, "dropped": 0}
     assert report.spending is not None and report.spending["share_of_full_compute"] == 0
-    assert report.spending["tiles_per_exit"] == [6] + 7 * [0]  # One a frame.
+    tiles = report.spending["tiles_per_exit"]
+    assert isinstance(tiles, list) and (tiles[0], sum(tiles)) == (6, 6)  # One a frame.
     assert [note for note in report.notes if "no frame got anything from the network within 0.001 ms" in note]
     assert [picture_number(plane) for plane in lumas(tmp_path / "out.mp4")] == list(range(6))
 
