@@ -117,6 +117,27 @@ def test_a_time_that_stands_still_does_not_move_the_rest(tmp_path: Path) -> None
     assert placed == [0, 3000, 3001, 6000, 9000, 12000]
 
 
+def test_frames_that_an_avi_file_leaves_out_take_their_time(tmp_path: Path) -> None:
+    """A second of 60 numbers, of which every second one is a frame, and then none for a third of a second."""
+    numbers = [2 * n + (20 if n >= 20 else 0) for n in range(40)]
+    source = tmp_path / "in.avi"
+    with av.open(str(source), "w") as write:
+        stream = write.add_stream("mpeg4", rate=60, options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for n, number in enumerate(numbers):
+            frame = picture(n, (64, 48))
+            frame.pts, frame.time_base = number, Fraction(1, 60)
+            write.mux(stream.encode(frame))
+        write.mux(stream.encode(None))
+    output = upscale(source, tmp_path / "out.mp4")
+    assert [picture_number(plane) for plane in luma(output)] == list(range(40))
+    seconds = probe(output).seconds
+    assert seconds[-1] == pytest.approx(numbers[-1] / 60, abs=0.05)
+    steps = np.diff(seconds)
+    assert (steps > 0.03).all() and np.median(steps) == pytest.approx(1 / 30, abs=1e-3)
+    assert steps.max() == pytest.approx(22 / 60, abs=1e-3)
+
+
 def frame_at(pts: int | None) -> av.VideoFrame:
     frame = av.VideoFrame(16, 16, "yuv420p")
     frame.pts = pts

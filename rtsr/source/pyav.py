@@ -238,25 +238,41 @@ class PyAVSource:
 class Clock:
     """Gives every frame a time later than the one before, guessing where the file says none.
 
-    Where the container `counts` frames instead of keeping their times, they are placed at its rate.
+    Where the container `counts` frames instead of keeping their times, as AVI does, a frame is shown as long after the
+    first as it is decoded: it has a number then, and numbers that are left out are frames that were dropped.
     """
 
     def __init__(self, video: Video, counts: bool) -> None:
         self.counts = counts
         self.usual = max(1, round(1 / ((video.rate or Fraction(25)) * video.time_base)))
         self.last: int | None = None
+        self._zero: int | None = None
+        """When the first frame was decoded."""
+        self._step: int | None = None
+        """Least time between two frames that were counted."""
 
     def place(self, picture: av.VideoFrame) -> tuple[int, int]:
         """Presentation time and duration in the stream's time base."""
-        pts = picture.pts
+        pts = self._counted(picture.dts) if self.counts else picture.pts
         if self.last is None:
-            pts = 0 if self.counts else pts or 0
-        elif self.counts or pts is None:
+            pts = pts or 0
+        elif pts is None:
             pts = self.last + self.usual
         else:
             pts = max(pts, self.last + 1)
         self.last = pts
         return pts, self.usual if self.counts else picture.duration or self.usual
+
+    def _counted(self, decoded: int | None) -> int | None:
+        """The frame's time by when it is `decoded`; the last ones come without."""
+        if self.last is None:
+            self._zero = decoded
+            return 0
+        if decoded is None or self._zero is None:
+            return None
+        step = max(1, decoded - self._zero - self.last)
+        self._step = self.usual = step if self._step is None else min(step, self._step)
+        return self.last + step
 
 
 def _open(path: Path) -> InputContainer:
