@@ -34,6 +34,16 @@ def test_what_ships_is_near_its_floats(name: str) -> None:
         assert np.sqrt(np.mean(np.square(whole.infer(image) - floats.infer(image)))) < 4 / 255
 
 
+@pytest.mark.skipif(not RIGHT, reason="this processor has no instructions for 8-bit products, and rtsr refuses them")
+@pytest.mark.parametrize("name", WHOLE)
+def test_flat_greys_stay_within_two_levels(name: str) -> None:
+    """Rounding is alike wherever a picture is."""
+    with open_int8(WHOLE[name], 1, None) as engine:
+        for level in range(16, 236, 8):
+            grey = np.full((1, 3, 24, 24), level / 255, np.float32)
+            assert np.abs(engine.infer(grey)[0, :, 12:-12, 12:-12] * 255 - level).max() < 2.5
+
+
 def test_a_trial_is_made_once_and_says_what_pays() -> None:
     network = WHOLE["quicksrnet-small-x2-capture"]
     assert trial(network, 1) is trial(network, 1)
