@@ -80,7 +80,7 @@ class Wish:
             model=_first(self.model, None if self.engine in RESAMPLERS else preset.model),
             engine=_first(self.engine, preset.engine if self.model is None else None, "auto"),
             provider=_first(self.provider, preset.provider if self.engine in (None, "auto", "onnx") else None),
-            precision=_first(self.precision, preset.precision if self._takes(preset.precision) else None),
+            precision=_first(self.precision, preset.precision if self._on_gpu() else None),
             decode=_first(self.decode, preset.decode if self._on_gpu() else None, "cpu"),
             pace=pace,
             late=_first(self.late, preset.late if timed else None),
@@ -103,17 +103,13 @@ class Wish:
             notes.append(f"the preset's {paced} is left out: {self.engine} has no shares to spend")
         if not self._keeps_encoder(preset) and (preset.crf is not None or preset.encoder_options):
             notes.append(f"the preset's crf and encoder options are left out: they are not meant for {self.codec}")
-        if preset.precision is not None and not self._takes(preset.precision):
-            notes.append(f"the preset's precision is left out: {self.engine or self.provider} does not take it")
+        if preset.precision is not None and not self._on_gpu():
+            notes.append(f"the preset's precision is left out: it is not meant for {self.engine or self.provider}")
         return notes
 
     def _on_gpu(self) -> bool:
         """Whether what is said to compute may be an NVIDIA GPU, which a preset's decoder and precision are for."""
         return self.engine in (None, "auto", *NVIDIA) and self.provider is None
-
-    def _takes(self, precision: str | None) -> bool:
-        """Whether what is said to compute may do so in `precision`."""
-        return self._on_gpu() or (self.engine not in RESAMPLERS and precision != "fp16")
 
     def _pace(self, preset: Preset) -> Pace | None:
         """What may be spent on a frame; what was said replaces all that the preset says of it."""

@@ -62,7 +62,7 @@ def evaluate_command(
     provider: Annotated[
         str | None, typer.Option(help=f"What ONNX Runtime runs on: {', '.join(PROVIDERS)}. Default: auto.")
     ] = None,
-    precision: Annotated[str, typer.Option(help="As GPUs compute it: fp16, or int8 (8-bit weights).")] = "fp32",
+    precision: Annotated[str, typer.Option(help="As GPUs compute it: fp16 or int8; int8 of --engine onnx.")] = "fp32",
     only: Annotated[list[str] | None, typer.Option(help="Only images with this in their name. Repeatable.")] = None,
     stop_at: Annotated[int | None, typer.Option("--exit", help="One exit of several alone; 0 is bicubic.")] = None,
     patches: Annotated[bool, typer.Option("--patches", help="Choose an exit for each patch.")] = False,
@@ -146,7 +146,7 @@ def _open(means: Means, model: str | None, scale: str, precision: str) -> Engine
             raise UsageError(f"{means.engine} runs no network: leave out --precision, or --engine")
         return RESAMPLERS[means.engine](parse_scale(scale))
     network = resources.find_network(model or DEFAULT_MODEL, parse_scale(scale))
-    if means.engine == "onnx" and precision == "int8":
+    if precision == "int8" and (means.engine == "onnx" or means.provider == "cpu"):
         return replace(means, precision=precision).open(network)
     if precision == "fp32":
         return means.open(network, lambda line: print(line, file=sys.stderr))

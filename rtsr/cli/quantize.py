@@ -11,8 +11,7 @@ from rtsr.resources import find_networks
 
 EXAMPLES = """Write the form in 8 bits of a network beside it, for processors that multiply whole numbers faster.
 
-`--precision int8` runs it, and a deadline does where it is quicker. Its scores, measured with --data, are on the card
-beside those in floats: rtsr models show NAME.
+`--precision int8` runs it. Its scores, measured with --data, are on the card beside those in floats: rtsr models show.
 
 Example: `rtsr quantize mine/quicksrnet-medium-x2-photo.toml --data DIR`
 """

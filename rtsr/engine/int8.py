@@ -1,7 +1,6 @@
 """Networks in 8 bits on the processor, by ONNX Runtime: whether that gives what it should here, and is quicker."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -11,7 +10,7 @@ from rtsr.engine.onnx import OnnxEngine
 from rtsr.errors import EngineError, UsageError
 from rtsr.resources import Network
 
-MARK = ", in 8 bits"
+MARK = ": in 8 bits"
 """Behind what runs such a network, for people."""
 SIDE, ROUNDS = 96, 3
 """Of the picture that is timed, in input pixels, and how often it is."""
@@ -22,7 +21,11 @@ WORTHWHILE = 0.8
 """Share of the time of floats up to which a deadline is better served in 8 bits."""
 
 
-_trials: "dict[tuple[str, Path, int | None], Trial]" = {}
+class NoForm(UsageError):
+    """A network has no form in 8 bits."""
+
+
+_trials: "dict[tuple[str, str, int | None], Trial]" = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ def trial(network: Network, threads: int | None = None) -> Trial:
 
     Raises CardError and EngineError where it cannot be loaded.
     """
-    key = network.card.sha256, network.int8_path, threads
+    assert network.card.int8 is not None
+    key = network.card.sha256, network.card.int8.sha256, threads
     if key not in _trials:
         _trials[key] = _try(network, threads)
     return _trials[key]
@@ -69,7 +73,7 @@ def open_int8(network: Network, threads: int | None, provider: str | None) -> On
     processor does not compute it right.
     """
     if network.card.int8 is None:
-        raise UsageError(
+        raise NoForm(
             f"{network.card.name} has no form in 8 bits for the processor; quicksrnet-small and quicksrnet-medium "
             "have, and `rtsr quantize` makes one of others like them"
         )

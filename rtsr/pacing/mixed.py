@@ -33,6 +33,8 @@ gain over bicubic: 0.021 to 0.024, 0.031 to 0.056 and 0.036 to 0.067 as measured
 (`python -m benchmarks.ways`). "Geometric self-ensemble" in Lim et al., "Enhanced Deep Residual Networks for Single
 Image Super-Resolution", section 3.4."""
 
+IN_8_BITS = " in 8 bits"
+"""Behind the names of networks that are run so, for people."""
 NOISE = 0.08 / 255**2
 """Mean squared error that 8 bits add however little there is to see: 0.1 on frames of OpenArena at x1.5, of which a
 part goes with the picture's own and is in the gain."""
@@ -67,7 +69,7 @@ class Way:
     @property
     def name(self) -> str:
         arch = self.network.card.arch
-        once = f"{arch} exit {self.k}" if self.k else f"{arch} in 8 bits" if self.int8 else arch
+        once = f"{arch} exit {self.k}" if self.k else f"{arch}{IN_8_BITS}" if self.int8 else arch
         return once if self.turns == 1 else f"{self.turns} turns of {once}"
 
     @property
@@ -138,7 +140,8 @@ def open_ways(
 
     With an NVIDIA engine that is `network` alone: its exits share the GPU's memory, and other networks would take more.
     On a processor that is quicker in 8 bits, networks with one exit are run in both forms, unless a precision or a
-    quality is given: a quality is a share of multiply-adds. With the precision int8 all that can be are run in 8 bits.
+    quality is given: a quality is a share of multiply-adds. With the precision int8 all that have such a form are run
+    in it alone, and it is an error where there are none.
     """
     with ExitStack() as stack:
         own = stack.enter_context(means.open(network, tell, size, strict=False))
@@ -146,6 +149,8 @@ def open_ways(
             stack.pop_all()
             return cast(ExitsEngine, own)
         ways = find_ways(network, most, turned, forms=partial(_forms, means, own, most < inf))
+        if means.precision == "int8" and not any(way.int8 for way in ways):
+            stack.enter_context(means.open(network, tell, size))  # Says why not.
         if ways == exits_of(network):
             stack.pop_all()
             return cast(ExitsEngine, own)
@@ -165,7 +170,8 @@ class MixedExits:
     """
 
     def __init__(self, card: Card, ways: Sequence[Way], opened: "Opened") -> None:
-        macs, cards = [0.0, *(way.macs for way in ways)], [way.network.card for way in ways]
+        macs = [0.0, *(way.macs for way in ways)]
+        cards = [card_in_8_bits(way.network.card) if way.int8 else way.network.card for way in ways]
         exits = tuple(
             Exit(dearer - cheaper, 0.0, way.radius, way.gain, noise=NOISE if way.int8 else 0.0)
             for way, (cheaper, dearer) in zip(ways, pairwise(macs), strict=True)
@@ -182,7 +188,8 @@ class MixedExits:
         )
         self.exits = tuple(way.name for way in ways)
         """What each exit is, for people."""
-        self.runtime = ", ".join(dict.fromkeys(runtime_of(engine) for engine in opened.values()))
+        floats = dict.fromkeys(runtime_of(engine) for (_, int8), engine in opened.items() if not int8)
+        self.runtime = ", ".join([*floats, *(["some in 8 bits"] if any(way.int8 for way in ways) else [])])
         """What runs them, for people."""
         self._opened = opened
         self._runs = [_run(opened[way.form], way) for way in ways]

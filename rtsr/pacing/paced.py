@@ -17,13 +17,14 @@ from rtsr.cubic import enlarge
 from rtsr.duration import LONGEST, frame_time
 from rtsr.engine.base import Engine, ExitsEngine
 from rtsr.engine.choice import Means, Tell, runtime_of
+from rtsr.engine.int8 import MARK, NoForm
 from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Frame, Video
 from rtsr.pacing.anytime import Refiner, Spent
 from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
 from rtsr.pacing.deadline import CostModel, Ladder, Least
-from rtsr.pacing.mixed import exit_names, open_ways
-from rtsr.resources import Network, find_network, find_reaching_network, networks
+from rtsr.pacing.mixed import IN_8_BITS, exit_names, open_ways
+from rtsr.resources import Network, find_reaching_network, networks
 from rtsr.scale import as_scale
 from rtsr.upscaler import Upscaler, fitted
 
@@ -275,14 +276,18 @@ class _WholeFrames:
         with ExitStack() as stack:
             self.rungs = [stack.enter_context(self._open(name)) for name in names]
             self.engine = self.rungs[-1].engine
+            if self.means.precision == "int8" and not any(IN_8_BITS in name for name in self.exits):
+                self.means.open(self.network, self.tell, self.size)  # Says why not.
             self.costs = calibrate_whole([rung.engine for rung in self.rungs])
             stack.pop_all()
 
     def _open(self, model: str) -> Upscaler:
-        """The network `model`; in floats where it has no form in 8 bits that others are asked for in."""
-        whole = self.means.precision == "int8" and find_network(model, self.scale).card.int8 is None
-        wish = asdict(replace(self.means, precision=None) if whole else self.means)
-        return Upscaler(self.scale, model=model, tell=self.tell, size=self.size, **wish)
+        """The network `model`; in floats where others are run in 8 bits, and it has no such form."""
+        wish = {**asdict(self.means), "tell": self.tell, "size": self.size}
+        try:
+            return Upscaler(self.scale, model=model, **wish)
+        except NoForm:
+            return Upscaler(self.scale, model=model, **{**wish, "precision": None})
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -318,7 +323,7 @@ class _WholeFrames:
 
     @property
     def exits(self) -> tuple[str, ...]:
-        return "bicubic", *(rung.engine.card.name for rung in self.rungs)
+        return "bicubic", *(_name(rung.engine) for rung in self.rungs)
 
     def close(self) -> None:
         for rung in self.rungs:
@@ -344,6 +349,11 @@ def no_shares(card: Card) -> UsageError:
     }
     cure = f"take --model {' or '.join(sorted(able))}" if able else "leave out quality, or take a smaller scale"
     return UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute {cure}")
+
+
+def _name(engine: Engine) -> str:
+    """The network that `engine` runs, and whether in 8 bits, for people."""
+    return engine.card.name + (IN_8_BITS if MARK in runtime_of(engine) else "")
 
 
 def _interpolated(frame: Frame, scale: Fraction, width: int, height: int) -> Frame:

@@ -1,11 +1,10 @@
 """QuickSRNet in whole numbers of 8 bits, for processors that multiply these faster than floats (VNNI and its like)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, checker, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, checker, helper, numpy_helper, version_converter
 
 from rtsr.errors import EngineError
 from rtsr.quant.pictures import pictures
@@ -14,8 +13,10 @@ from rtsr.quant.steps import quantise, windows
 LEVELS = 255
 """Steps from 0 to 1, between which ReLU1 keeps all that flows: no range has to be measured."""
 
-PLAIN = [(3, 3), (1, 1), 1]
-"""Kernel, strides and groups of convolutions that are put into whole numbers."""
+PLAIN = [(3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1]
+"""Kernel, strides, pads, dilations and groups of convolutions that are put into whole numbers."""
+OPSET = 13
+"""The first with a scale for each output."""
 
 
 def in_whole_numbers(model: ModelProto) -> ModelProto:
@@ -30,6 +31,8 @@ def in_whole_numbers(model: ModelProto) -> ModelProto:
 
     Raises EngineError for a graph of another form, and for one that has nothing between its first and last convolution.
     """
+    if model.opset_import[0].version < OPSET:
+        model = version_converter.convert_version(model, OPSET)
     graph = model.graph
     values = {value.name: numpy_helper.to_array(value) for value in graph.initializer}
     layers, rest = _layers(graph, values)
@@ -116,11 +119,11 @@ def _layers(
     graph: GraphProto, values: dict[str, NDArray[Any]]
 ) -> tuple[list[tuple[NodeProto, NodeProto]], list[NodeProto]]:
     """The convolutions of `graph`, each with its clip, and the nodes behind them."""
-    nodes, layers = list(graph.node), []
-    while len(nodes) >= 2 and nodes[0].op_type == "Conv" and nodes[1].op_type == "Clip":
+    nodes, layers, flow = list(graph.node), [], graph.input[0].name
+    while len(nodes) >= 2 and _is_layer(nodes[0], nodes[1], flow, values):
+        flow = nodes[1].output[0]
         layers.append((nodes.pop(0), nodes.pop(0)))
-    inner, clips = layers[1:-1], {tuple(float(values[name]) for name in clip.input[1:]) for _, clip in layers}
-    if not inner or clips != {(0.0, 1.0)} or any(list(_form(conv, values)) != PLAIN for conv, _ in inner):
+    if len(layers) < 3 or any(_form(conv, values) != PLAIN for conv, _ in layers[1:-1]):
         raise EngineError(
             "8 bits are for networks of 3x3 convolutions with a clip to [0, 1] behind each, and at least one between "
             "the first and the last, as QuickSRNet has them; this one is of another kind"
@@ -128,12 +131,20 @@ def _layers(
     return layers, nodes
 
 
-def _form(conv: NodeProto, values: dict[str, NDArray[Any]]) -> Iterator[Any]:
-    """Kernel, strides and groups."""
+def _is_layer(conv: NodeProto, clip: NodeProto, flow: str, values: dict[str, NDArray[Any]]) -> bool:
+    """Whether the two are a convolution of `flow` with a bias, and its clip to [0, 1]."""
+    if (conv.op_type, clip.op_type) != ("Conv", "Clip") or conv.input[0] != flow or clip.input[0] != conv.output[0]:
+        return False
+    weighed = len(conv.input) == 3 and all(name in values for name in conv.input[1:])
+    return weighed and [float(values[name]) for name in clip.input[1:] if name in values] == [0.0, 1.0]
+
+
+def _form(conv: NodeProto, values: dict[str, NDArray[Any]]) -> list[Any]:
+    """Kernel, strides, pads, dilations and groups."""
     settings = {attribute.name: helper.get_attribute_value(attribute) for attribute in conv.attribute}
-    yield values[conv.input[1]].shape[2:]
-    yield tuple(settings.get("strides", (1, 1)))
-    yield settings.get("group", 1)
+    usual = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1}
+    found = (settings.get(name, value) for name, value in usual.items())
+    return [values[conv.input[1]].shape[2:], *(tuple(value) if isinstance(value, list) else value for value in found)]
 
 
 def _run(image: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:

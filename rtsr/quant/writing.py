@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import onnx
 import tomli_w
 
-from rtsr.card import UNSEEN, Card, Int8, Quality, card_as_dict, hash_of
+from rtsr.card import UNSEEN, Card, Int8, Quality, card_as_dict, check_hash, hash_of
 from rtsr.engine.int8 import open_int8
 from rtsr.errors import EngineError, UsageError
 from rtsr.quality.evaluate import evaluate
@@ -20,13 +20,14 @@ def write_int8(network: Network, data: Path | None = None) -> Card:
     """Write `NAME.int8.onnx` beside `network`, note it on its card, and return that.
 
     Where `data` holds the data sets that the card has scores of, they are scored in 8 bits, too. Nothing has changed
-    where an error is raised: UsageError for a network with several exits, EngineError for one of another form, where
-    nothing can be written, or where there are scores to measure and this processor does not compute 8 bits right,
-    SourceError where a data set is not in `data`.
+    where an error is raised: CardError where the file is not the card's, UsageError for a network with several exits,
+    EngineError for one of another form, where nothing can be written, or where there are scores to measure and this
+    processor does not compute 8 bits right, SourceError where a data set is not in `data`.
     """
     card = network.card
     if card.exits:
         raise UsageError(f"{card.name} has several exits; 8 bits are for networks with one")
+    check_hash(card, network.path)
     whole = in_whole_numbers(onnx.load(network.path)).SerializeToString()
     try:
         with TemporaryDirectory(dir=network.card_path.parent) as scratch:

@@ -187,7 +187,10 @@ def _paced(
         elif pace.quality is not None:
             raise no_shares(card)
         else:
-            larger = (stack.enter_context(means.open(n, size=frames)) for n in (*smaller_networks(network), network))
+            larger = (
+                stack.enter_context(means.open(n, size=frames, strict=False))
+                for n in (*smaller_networks(network), network)
+            )
             rungs = [steep_bicubic(card.scale), *larger]
             painters = [Painter(rung, card.scale, clip.width, clip.height, steps) for rung in rungs]
             method = Rungs(painters, means, perf_counter_ns)

@@ -98,7 +98,7 @@ def test_a_presets_precision_is_for_its_engine(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", frames=2)
     done = rtsr("upscale", source, "--preset", preset, "--engine", "bicubic")
     assert done.returncode == 0, done.stderr
-    assert "note: the preset's precision is left out: bicubic does not take it" in done.stderr
+    assert "note: the preset's precision is left out: it is not meant for bicubic" in done.stderr
     done = rtsr("upscale", source, "--preset", preset, "--overwrite", "--engine", "bicubic", "--precision", "int8")
     assert_one_error_line(done, 2, "a precision is for networks, and bicubic runs none")
 
@@ -112,7 +112,8 @@ def test_a_video_in_8_bits(tmp_path: Path) -> None:
         return
     assert done.returncode == 0 and "in 8 bits" in done.stdout, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["asked"]["precision"] == "int8" and report["provider"] == "ONNX Runtime, CPU, in 8 bits"
+    assert report["asked"]["precision"] == "int8" and report["provider"] == "ONNX Runtime, CPU"
+    assert report["reason"] == "in 8 bits"
     done = rtsr(*wish, "--model", "rlfn-s-photo", "--overwrite")
     assert_one_error_line(done, 2, "rlfn-s-x2-photo has no form in 8 bits")
     done = rtsr(*wish[:4], "--provider", "cuda", "--precision", "int8", "--overwrite")

@@ -30,7 +30,7 @@ def test_what_ships_is_near_its_floats(name: str) -> None:
         return
     floats = Means("onnx", threads=1).open(network)
     with Means("onnx", threads=1, precision="int8").open(network) as whole:
-        assert whole.runtime == "ONNX Runtime, CPU, in 8 bits"
+        assert whole.runtime == "ONNX Runtime, CPU: in 8 bits"
         assert np.sqrt(np.mean(np.square(whole.infer(image) - floats.infer(image)))) < 4 / 255
 
 

@@ -1,5 +1,6 @@
 """Exits of several networks as those of one engine."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -16,7 +17,7 @@ from rtsr.card import Card, Exit, Int8, Quality
 from rtsr.engine.choice import Means
 from rtsr.engine.fake import FakeEngine, FakeStagedEngine
 from rtsr.engine.int8 import trial
-from rtsr.errors import EngineError
+from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Colour, Frame
 from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.budget import exit_costs
@@ -166,6 +167,22 @@ def test_8_bits_gain_nothing_where_there_is_little_to_see() -> None:
     for luma, gains in ((detail, True), (np.full((64, 64), 90, np.uint8), False)):
         errors = by_likeness(luma, Grid(64, 64, 64), engine.card)[0, 0]
         assert (errors[-1] < errors[0]) == gains
+
+
+def test_8_bits_that_nothing_has_are_an_error(tmp_path: Path) -> None:
+    for name in ("enaf-quicksrnet-medium-x2-photo", "rlfn-s-x2-photo"):
+        network = networks()[name]
+        card = tmp_path / network.card_path.name
+        shutil.copy(network.card_path, card)
+        (shutil.copytree if network.card.exits else shutil.copy)(network.path, tmp_path / network.path.name)
+        for pace in (Pace(deadline=10), *([Pace(quality=0.5)] if network.card.exits else [])):
+            # A copy of one with exits has no kin; below RLFN-S there are Small and Medium, which have the form.
+            if network.card.exits:
+                with pytest.raises(UsageError, match="has no form in 8 bits"):
+                    PacedUpscaler(2, pace, model=card, engine="onnx", precision="int8", threads=1)
+            elif trial(networks()["quicksrnet-small-x2-photo"], 1).right:
+                with PacedUpscaler(2, pace, model=card, engine="onnx", precision="int8", threads=1) as paced:
+                    assert [" in 8 bits" in name for name in paced.exits] == [False, True, True, False]
 
 
 @pytest.mark.parametrize("precision", [None, "fp32", "int8"])

@@ -92,6 +92,19 @@ def changed(name: str, value: np.ndarray) -> ModelProto:
     return model
 
 
+def without_bias() -> ModelProto:
+    model = shipped(NAMES[0])
+    del model.graph.node[2].input[2]
+    return model
+
+
+def another_way() -> ModelProto:
+    """The third layer reads what the first made."""
+    model = shipped(NAMES[0])
+    model.graph.node[4].input[0] = model.graph.node[1].output[0]
+    return model
+
+
 def only_two_layers() -> ModelProto:
     model = shipped(NAMES[0])
     del model.graph.node[4:-1]
@@ -112,6 +125,8 @@ def other_operators() -> ModelProto:
     [
         pytest.param(lambda: changed("white", np.float32(2)), id="another clip"),
         pytest.param(lambda: changed("weight1", np.zeros((32, 32, 1, 1), np.float32)), id="another kernel"),
+        pytest.param(without_bias, id="no bias"),
+        pytest.param(another_way, id="no chain"),
         pytest.param(only_two_layers, id="nothing between"),
         pytest.param(other_operators, id="no convolutions"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from rtsr.card import card_in_8_bits, check_hash, read_card
 from rtsr.engine.int8 import trial
-from rtsr.errors import EngineError, SourceError, UsageError
+from rtsr.errors import CardError, EngineError, SourceError, UsageError
 from rtsr.quant.writing import write_int8
 from rtsr.resources import Network, folder
 from tests.command import assert_one_error_line, rtsr
@@ -59,6 +59,12 @@ def test_its_scores_are_measured(network: Network, shared: Path, tmp_path: Path)
 
 def test_nothing_changes_where_it_cannot_be_made(network: Network, tmp_path: Path) -> None:
     before = network.card_path.read_bytes()
+    whole = network.path.read_bytes()
+    for content in (whole[:1000], (folder("engines") / "quicksrnet-medium-x2-photo.onnx").read_bytes()):
+        network.path.write_bytes(content)
+        with pytest.raises(CardError, match="is not the file that its card describes"):
+            write_int8(network)
+    network.path.write_bytes(whole)
     with pytest.raises((SourceError, EngineError)):
         write_int8(network, tmp_path / "nowhere")
     exits = folder("engines") / "enaf-quicksrnet-medium-x2-photo.toml"
