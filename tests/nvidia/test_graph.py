@@ -11,7 +11,8 @@ from rtsr.nvidia.graph import PRECISIONS, prepare
 from rtsr.nvidia.rehearsal import rounded
 from rtsr.resources import folder
 
-SHIPPED = sorted(folder("engines").glob("**/*.onnx"))
+SHIPPED = sorted(path for path in folder("engines").glob("**/*.onnx") if not path.name.endswith(".int8.onnx"))
+"""But for the forms in 8 bits, which are for processors."""
 KINDS = {
     TensorProto.FLOAT: "float32",
     TensorProto.FLOAT16: "float16",

@@ -16,7 +16,10 @@ from rtsr.resources import find_network, networks
 
 pytest.importorskip("onnx", reason="needs onnx: pip install 'rtsr[rtx]'")
 
-PLAIN = [name for name, network in networks().items() if not network.card.exits and network.card.flavour == "capture"]
+FAR = 128
+"""Input pixels; networks that look further, at all of a frame, are not cut into tiles."""
+CAPTURES = {name: network.card for name, network in networks().items() if network.card.flavour == "capture"}
+PLAIN = [name for name, card in CAPTURES.items() if not card.exits and card.radius < FAR]
 
 
 class Processor:

@@ -228,7 +228,7 @@ def test_where_auto_takes_another_a_precision_is_an_error(
     monkeypatch.setattr(opening, "driver_version", lambda: None)
     with pytest.raises(SystemExit) as stopped:
         main(["upscale", str(source), "--scale", "2", "--precision", "fp16"])
-    said = "a precision is for NVIDIA engines, and none is usable here (no NVIDIA driver); leave out precision"
+    said = "fp16 is for NVIDIA engines, and none is usable here (no NVIDIA driver); leave out precision"
     assert (stopped.value.code, *capsys.readouterr()) == (2, "", f"error: {said}\n")
     assert list(tmp_path.glob("*.mp4")) == [source]
 
