@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
+from rtsr.engine.int8 import open_int8, trial
 from rtsr.engine.onnx import OnnxEngine
 from rtsr.engine.providers import CPU, TABLE, check_built
 from rtsr.errors import RtsrError
@@ -72,6 +73,7 @@ def examine() -> Iterator[Finding]:
     yield _tried("rtsr", "--engine auto", _automatic)
     for name in TABLE:
         yield _tried("ONNX Runtime", name, lambda name=name: _provider(name))
+    yield _tried("ONNX Runtime", "--precision int8", _int8)
     yield _tried("NVIDIA", "driver", _driver)
     yield from _gpus()
     for kind in MODULES:
@@ -129,6 +131,16 @@ def _provider(name: str) -> str:
     if off > CLOSE:
         raise _Missing(f"{provider.title} computes something else than the processor: off by {off:.2g}")
     return f"{onnxruntime.__version__}" + (f", differs from the processor by {off:.1g}" if name != CPU.name else "")
+
+
+def _int8() -> str:
+    """What 8 bits save on this processor, if it computes them right."""
+    network = next((network for network in networks().values() if network.card.int8), None)
+    if network is None:
+        raise _Missing("no network has a form in 8 bits; reinstall rtsr")
+    open_int8(network, None, "cpu").__exit__()
+    share = trial(network).share
+    return f"{share:.2g} of the time of floats on the processor, by {network.card.arch} x{float(network.card.scale):g}"
 
 
 def _driver() -> str:

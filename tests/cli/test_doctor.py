@@ -12,9 +12,10 @@ import pytest
 from rtsr import doctor
 from rtsr.cli import main
 from rtsr.doctor import Finding
+from rtsr.engine.int8 import trial
 from rtsr.errors import EngineError, MissingDependency
 from rtsr.nvidia import opening, presence
-from rtsr.resources import folder
+from rtsr.resources import folder, networks
 from tests.nvidia.driver import FakeDriver
 
 NO_DRIVER = "there is no NVIDIA driver; with an NVIDIA GPU, install it from its maker"
@@ -47,6 +48,13 @@ def test_it_agrees_with_what_is_installed(found: dict[str, dict], tmp_path: Path
     assert str(tmp_path / "engines") in found["cache of engines"]["detail"]
     for codec in ("libx264", "h264_videotoolbox"):
         assert found[codec]["works"] == (codec in av.codecs_available)
+
+
+def test_it_says_what_8_bits_save(found: dict[str, dict]) -> None:
+    finding = found["--precision int8"]
+    right = trial(next(n for n in networks().values() if n.card.int8)).right
+    assert finding["works"] == right
+    assert ("of the time of floats on the processor" if right else "overflow on this processor") in finding["detail"]
 
 
 def test_what_is_missing_has_its_line(found: dict[str, dict]) -> None:
