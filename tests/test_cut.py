@@ -106,14 +106,20 @@ def with_sound(silent: Path, wave: np.ndarray, path: Path, codec: str = "aac") -
             write.mux(packet)
 
 
-def test_what_is_before_it_is_not_read(tmp_path: Path) -> None:
-    source = make_video(tmp_path / "in.mp4", frames=60, keyframes=20, audio=False)
-    with av.open(str(source)) as read:
+def damaged(path: Path) -> Path:
+    """A video of 60 frames whose frames 5 to 14 in file order cannot be decoded; keyframes are 20 apart."""
+    make_video(path, frames=60, keyframes=20, audio=False)
+    with av.open(str(path)) as read:
         places = [(packet.pos, packet.size) for packet in read.demux(video=0) if packet.size]
-    data = bytearray(source.read_bytes())
+    data = bytearray(path.read_bytes())
     for place, size in places[5:15]:
         data[place + 8 : place + size] = bytes(size - 8)
-    source.write_bytes(data)
+    path.write_bytes(data)
+    return path
+
+
+def test_what_is_before_it_is_not_read(tmp_path: Path) -> None:
+    source = damaged(tmp_path / "in.mp4")
     assert "damaged" in upscale(source, tmp_path / "all.mp4", WHOLE).notes[0]
     assert upscale(source, tmp_path / "out.mp4", as_part(1.5)).notes == ()
     assert numbers(tmp_path / "out.mp4") == list(range(45, 60))
@@ -232,13 +238,7 @@ def test_an_end_while_its_start_is_looked_for(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_within_it_is_said(tmp_path: Path) -> None:
-    source = make_video(tmp_path / "in.mp4", frames=60, keyframes=20, audio=False)
-    with av.open(str(source)) as read:
-        places = [(packet.pos, packet.size) for packet in read.demux(video=0) if packet.size]
-    data = bytearray(source.read_bytes())
-    for place, size in places[5:15]:
-        data[place + 8 : place + size] = bytes(size - 8)
-    source.write_bytes(data)
+    source = damaged(tmp_path / "in.mp4")
     assert "damaged" in upscale(source, tmp_path / "out.mp4", as_part(duration=1)).notes[0]
 
 
