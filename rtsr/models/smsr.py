@@ -50,6 +50,14 @@ class SparseConvolutions(nn.Module):
             outputs.append(x)
         return self.collect(torch.cat(outputs, 1))
 
+    def unmasked(self, x: Tensor) -> Tensor:
+        """What `forward` gives where everything is computed: all masks 1."""
+        outputs = []
+        for conv in self.body:
+            x = conv(x).relu()
+            outputs.append(x)
+        return self.collect(torch.cat(outputs, 1))
+
 
 class ChannelAttention(nn.Module):
     """Squeeze and excitation: weighs features (N, C, H, W) by what their means say. Figure 4."""
@@ -99,6 +107,10 @@ class SparseMaskModule(nn.Module):
         important, everywhere = self.masks(x, tau)
         share = everywhere.mean(1) + (1 - everywhere.mean(1)) * important.mean((1, 2, 3))[:, None]
         return self.ca(self.body(x, important, everywhere)) + x, share
+
+    def unmasked(self, x: Tensor) -> Tensor:
+        """Features (N, C, H, W) to the same shape where everything is computed."""
+        return self.ca(self.body.unmasked(x)) + x
 
 
 class MeanShift(nn.Module):
@@ -161,10 +173,21 @@ class SMSR(nn.Module):
             x, share = module(x, self.tau)
             outputs.append(x)
             shares.append(share)
+        return self._image(low, shallow, outputs), torch.cat(shares, 1).mean(1)
+
+    def unmasked(self, image: Tensor) -> Tensor:
+        """The upscaled image where everything is computed, for half of the work of `forward`."""
+        low = self.sub_mean(image * 255)
+        shallow = x = self.head(low)
+        outputs = [x := cast(SparseMaskModule, module).unmasked(x) for module in self.body]
+        return self._image(low, shallow, outputs)
+
+    def _image(self, low: Tensor, shallow: Tensor, outputs: list[Tensor]) -> Tensor:
+        """What all modules' outputs make of the picture `low`, RGB in [0, 255] less its mean."""
         upscaled = self.tail(self.collect(torch.cat(outputs, 1)) + shallow)
         upscaled = upscaled + F.interpolate(low, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
         upscaled = self.add_mean(upscaled) / 255
-        return upscaled if self.training else upscaled.clamp(0, 1), torch.cat(shares, 1).mean(1)
+        return upscaled if self.training else upscaled.clamp(0, 1)
 
     def kept(self, image: Tensor) -> Tensor:
         """The share of `forward_with_kept` alone, (N,)."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rtsr.errors import TrainError
 
-OBJECTIVES = ("plain", "contrastive", "sparse", "exits", "estimator")
+OBJECTIVES = ("plain", "contrastive", "dense", "sparse", "exits", "estimator")
 """What can be minimised; see `rtsr.train.objectives`."""
 PHASE_KEYS = (
     "objective", "steps", "batch", "patch", "lr", "hold", "loss", "luma", "expand", "alive", "average",
@@ -44,8 +44,9 @@ class Recipe:
     validation: str = ""
     """Evaluation set, below the data folder, scored while training runs."""
     objective: str = "plain"
-    """What is minimised: `plain`, the error; `contrastive`, with RLFN's contrastive loss; `sparse`, with the share that
-    SMSR's masks keep; `exits`, the error of every exit; `estimator`, that of the estimates alone."""
+    """What is minimised: `plain`, the error; `contrastive`, with RLFN's contrastive loss; `dense`, the error of SMSR
+    without its masks; `sparse`, with the share that they keep; `exits`, the error of every exit; `estimator`, that of
+    the estimates alone."""
     steps: int = 60_000
     """Optimiser steps."""
     batch: int = 16

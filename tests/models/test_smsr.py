@@ -120,6 +120,19 @@ def test_forms_for_inference_equal_the_definition_with_trained_masks(shared, for
     compare(form, trained(shared), smooth(*shape))
 
 
+@torch.no_grad()
+def test_unmasked_is_every_mask_at_one() -> None:
+    torch.manual_seed(0)
+    model = SMSR(Fraction(2)).eval()
+    image = smooth(2, 3, 17, 24)
+    masked = model(image)
+    for name, weights in model.named_parameters():
+        if name.endswith("ch_mask"):
+            weights[..., 0], weights[..., 1] = 1, 0
+    torch.testing.assert_close(model.unmasked(image), model(image), rtol=0, atol=1e-5)
+    assert (model.unmasked(image) - masked).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("score", [-1e6, 1e6])
 @pytest.mark.parametrize("form", FORMS)
 def test_nothing_or_everything_may_be_important(form, score):

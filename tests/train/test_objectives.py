@@ -26,6 +26,7 @@ EXITS = [arch for arch in MODELS if arch.startswith("enaf")]
 PAIRS = [
     *((arch, objective) for arch in MODELS for objective in ("plain", "contrastive")),
     *((arch, objective) for arch in EXITS for objective in ("exits", "estimator")),
+    ("smsr", "dense"),
     ("smsr", "sparse"),
 ]
 
@@ -106,6 +107,13 @@ def test_the_estimator_learns_each_exits_psnr_in_decibels() -> None:
     assert want > 5
 
 
+def test_the_dense_objective_leaves_masks_alone() -> None:
+    state = begin(made("smsr", "dense"), None, "cpu")
+    still = {name for name, weights in state.model.named_parameters() if not weights.requires_grad}
+    assert still and all("_mask" in name for name in still)
+    assert all("_mask" not in name for name, weights in state.model.named_parameters() if weights.requires_grad)
+
+
 def test_temperature_falls_and_sparsity_warms_up_as_in_the_paper() -> None:
     sparse = Sparse(replace(made("smsr", "sparse"), steps=1000))
     assert [sparse.temperature(epoch) for epoch in (0, 250, 500, 999)] == [1, 0.5, 0.4, 0.4]
@@ -140,7 +148,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(tmp_path: Path, arch: str, ob
         assert all(torch.equal(value, half[part][name]) for name, value in whole[part].items())
 
 
-@pytest.mark.parametrize("objective", ["sparse", "exits", "estimator"])
+@pytest.mark.parametrize("objective", ["dense", "sparse", "exits", "estimator"])
 def test_an_objective_that_does_not_suit_the_network_is_named(objective: str) -> None:
     model: nn.Module = build("quicksrnet-small", Fraction(2))
     with pytest.raises(TrainError, match=f"objective {objective} needs .*quicksrnet-small"):
