@@ -35,9 +35,12 @@ Image Super-Resolution", section 3.4."""
 
 IN_8_BITS = " in 8 bits"
 """Behind the names of networks that are run so, for people."""
-NOISE = 0.08 / 255**2
-"""Mean squared error that 8 bits add however little there is to see: 0.1 on frames of OpenArena at x1.5, of which a
-part goes with the picture's own and is in the gain."""
+NOISE = 0.04 / 255**2
+"""Mean squared error that each layer adds whose results are rounded to 8 bits, to every picture alike: 0.03 to 0.05 on
+tiles of three games, where there is anything to see (docs/decisions/0021-eight-bits-on-the-processor.md)."""
+LEFT = {1: 1.0, 2: 0.65, 4: 0.5, 8: 0.45}
+"""By turned copies, the part of what 8 bits lose that their mean loses, too: as measured on frames of three games, 0.53
+to 0.70, 0.43 to 0.59 and 0.39 to 0.54."""
 Opened = Mapping[tuple[str, bool], Engine]
 """Engines by `Way.form`."""
 Copy = tuple[bool, int, int]
@@ -65,6 +68,8 @@ class Way:
     """Copies of the tile, turned and mirrored, whose results are averaged."""
     int8: bool = False
     """Whether the network is run in 8 bits."""
+    lost: float = 0.0
+    """What of the gain in floats 8 bits cost, in dB, on the pictures that it was measured on."""
 
     @property
     def name(self) -> str:
@@ -88,6 +93,22 @@ class Way:
         """What it costs beside others: multiply-adds in 8 bits count for half."""
         return self.macs / 2 if self.int8 else self.macs
 
+    @property
+    def noise(self) -> float:
+        """Mean squared error that 8 bits add to what would be reached in floats, white being 1."""
+        layers = self.network.card.radius - 1  # Of 3x3, of which all but the last are rounded.
+        return LEFT[self.turns] * NOISE * layers if self.int8 else 0.0
+
+    @property
+    def gain_in_floats(self) -> float:
+        """As `gain`, but for what 8 bits cost, which is no part of what there is to gain: it is `noise`."""
+        return self.gain + self.lost
+
+    def turned(self, turns: int) -> "Way":
+        """The mean of so many turned copies' results."""
+        gain, lost = self.gain_in_floats * (1 + TURNS[turns]), self.lost * LEFT[turns]
+        return replace(self, turns=turns, macs=turns * self.macs, gain=gain - lost, lost=lost)
+
 
 def find_ways(
     network: Network,
@@ -99,11 +120,11 @@ def find_ways(
     """What tiles may get where `network` was named, which has several exits: each reaches more than all that cost less.
 
     Those are its exits, networks of its family, scale and flavour among `known` with all of theirs, and, if `turned`,
-    the best of them turned, where they cost at most `most` multiply-adds per input pixel. By default the shipped ones
-    are known, if `network` is one of them. Which reaches more was measured: exits have gains, networks with one exit
-    are compared with the last of `network` on the data sets that both have. Where gains were not measured, there are
-    its own exits alone. `forms` says of networks with one exit whether they are run in floats (False), in 8 bits (True)
-    or both.
+    the best of them turned, in each of its forms, where they cost at most `most` multiply-adds per input pixel. By
+    default the shipped ones are known, if `network` is one of them. Which reaches more was measured: exits have gains,
+    networks with one exit are compared with the last of `network` on the data sets that both have. Where gains were not
+    measured, there are its own exits alone. `forms` says of networks with one exit whether they are run in floats
+    (False), in 8 bits (True) or both.
     """
     own = exits_of(network)
     if not own[-1].gain:
@@ -118,7 +139,13 @@ def find_ways(
         more = not ways or (way.gain > ways[-1].gain and way.macs >= ways[-1].macs)
         if way.macs <= most * (1 + 1e-9) and more:
             ways.append(way)
-    return [*ways, *_turned(ways[-1], most)] if turned else ways
+    best = [way for way in ways if way.network == ways[-1].network and way.k == ways[-1].k]
+    further = [copy for way in best for copy in _turned(way, most)] if turned else []
+    for way in sorted(further, key=lambda way: (way.cost, way.macs)):
+        # Two forms that cost about as much are both there: which is better is seen where their time is measured.
+        if way.gain > max(other.gain for other in ways if other.cost < way.cost):
+            ways.append(way)
+    return ways
 
 
 def exits_of(network: Network) -> list[Way]:
@@ -173,7 +200,7 @@ class MixedExits:
         macs = [0.0, *(way.macs for way in ways)]
         cards = [card_in_8_bits(way.network.card) if way.int8 else way.network.card for way in ways]
         exits = tuple(
-            Exit(dearer - cheaper, 0.0, way.radius, way.gain, noise=NOISE if way.int8 else 0.0)
+            Exit(dearer - cheaper, 0.0, way.radius, way.gain_in_floats, noise=way.noise)
             for way, (cheaper, dearer) in zip(ways, pairwise(macs), strict=True)
         )
         self.card = replace(
@@ -243,13 +270,18 @@ def _plain(network: Network, last: Way, forms: Iterable[bool]) -> list[Way]:
 
 
 def _single(network: Network, last: Way, int8: bool) -> list[Way]:
-    card = card_in_8_bits(network.card) if int8 else network.card
+    card = network.card
     scores = last.network.card.exits[last.k - 1].quality
     common = scores.keys() & card.quality.keys()
     if not common:
         return []
     better = fmean(card.quality[name].psnr - scores[name].psnr for name in common)
-    return [Way(network, 0, card.macs_per_pixel, last.gain + better, int8=int8)]
+    way = Way(network, 0, card.macs_per_pixel, last.gain + better)
+    if not int8:
+        return [way]
+    whole = card_in_8_bits(card).quality
+    lost = fmean(card.quality[name].psnr - whole[name].psnr for name in common)
+    return [replace(way, gain=way.gain - lost, int8=True, lost=lost)]
 
 
 def _kin(card: Card) -> tuple[Fraction, str, str, int]:
@@ -262,8 +294,7 @@ def _turned(way: Way, most: float) -> list[Way]:
     """`way` with its results over turned copies averaged, as often as `most` allows; not where attention is aligned."""
     if way.network.card.alignment > 1:
         return []
-    ways = [replace(way, turns=n, macs=n * way.macs, gain=way.gain * (1 + more)) for n, more in TURNS.items()]
-    return [way for way in ways if way.macs <= most]
+    return [way.turned(n) for n in TURNS if n * way.macs <= most]
 
 
 def _run(engine: Engine, way: Way) -> Callable[[Array], Array]:

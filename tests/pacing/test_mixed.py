@@ -157,6 +157,29 @@ def test_a_form_in_8_bits_costs_half_and_keeps_its_place() -> None:
     assert not any(way.int8 for way in find_ways(staged(), known=known))
 
 
+def test_both_forms_of_what_is_best_are_turned_and_copies_in_8_bits_lose_less() -> None:
+    """What costs as much in either form is there in both: where its time is measured shows which is better."""
+    quality = {"int8": Int8("", {SET: Quality(33.05, 0.9, 5)})}
+    ways = find_ways(staged(), known=[plain("p", 300, 33.1, **quality)], forms=lambda _: [False, True])
+    found = [(way.turns, way.int8, way.macs, round(way.gain, 4)) for way in ways if way.network.card.name == "p"]
+    assert found == [
+        (1, True, 300, 3.05),
+        (1, False, 300, 3.1),
+        (2, True, 600, 3.1295),
+        (2, False, 600, 3.162),
+        (4, True, 1200, 3.168),
+        (4, False, 1200, 3.193),
+        (8, True, 2400, 3.186),
+        (8, False, 2400, 3.2085),
+    ]  # fmt: skip
+    lossy = find_ways(staged(), known=[plain("p", 300, 33.1, int8=Int8("", {SET: Quality(32.8, 0.9, 5)}))],
+                      forms=lambda _: [False, True])  # fmt: skip
+    assert [way.turns for way in lossy if way.int8] == [1, 2], "four copies gain less than one in floats, for more"
+    noise = [way.noise for way in ways if way.int8]
+    assert noise == sorted(noise, reverse=True) and noise[0] > 1.9 * noise[-1] > 0
+    assert all(cheap.macs <= dear.macs and cheap.cost <= dear.cost for cheap, dear in pairwise(ways))
+
+
 def test_8_bits_gain_nothing_where_there_is_little_to_see() -> None:
     network = staged((0.5, 2.0, 3.0))
     ways = find_ways(network, known=[plain("p", 300, 33.1, int8=Int8("", {SET: Quality(33.1, 0.9, 5)}))],
