@@ -75,7 +75,10 @@ def test_a_paced_upscaler_that_is_closed(model: str) -> None:
 
 @pytest.mark.skipif(not TASKS.is_dir(), reason="native threads are counted in Linux's /proc")
 @pytest.mark.usefixtures("uncollected")
-@pytest.mark.parametrize(("model", "measures"), [("enaf-quicksrnet-medium", "exits"), ("quicksrnet-medium", "whole")])
+@pytest.mark.parametrize(
+    ("model", "measures"),
+    [("enaf-quicksrnet-medium", "paced.calibrate_exits"), ("quicksrnet-medium", "whole.calibrate_whole")],
+)
 def test_what_cannot_be_measured_leaves_nothing_open(
     model: str, measures: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +86,7 @@ def test_what_cannot_be_measured_leaves_nothing_open(
         raise EngineError("out of memory")
 
     before = len(list(TASKS.iterdir()))
-    monkeypatch.setattr(f"rtsr.pacing.paced.calibrate_{measures}", fails)
+    monkeypatch.setattr(f"rtsr.pacing.{measures}", fails)
     with pytest.raises(EngineError, match="out of memory"):
         PacedUpscaler(2, Pace(deadline=1.0), model=model, threads=3)
     assert len(list(TASKS.iterdir())) == before

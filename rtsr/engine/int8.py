@@ -21,10 +21,6 @@ WORTHWHILE = 0.8
 """Share of the time of floats up to which a deadline is better served in 8 bits."""
 
 
-class NoForm(UsageError):
-    """A network has no form in 8 bits."""
-
-
 _trials: "dict[tuple[str, str, int | None], Trial]" = {}
 
 
@@ -73,7 +69,7 @@ def open_int8(network: Network, threads: int | None, provider: str | None) -> On
     processor does not compute it right.
     """
     if network.card.int8 is None:
-        raise NoForm(
+        raise UsageError(
             f"{network.card.name} has no form in 8 bits for the processor; quicksrnet-small and quicksrnet-medium "
             "have, and `rtsr quantize` makes one of others like them"
         )

@@ -9,8 +9,9 @@ from rtsr.errors import UsageError
 from rtsr.frame import Frame, Video
 from rtsr.pacing.deadline import Late, Least, Treatment, treat
 from rtsr.pacing.liveclock import LiveClock
-from rtsr.pacing.paced import Minimum, PacedUpscaler
+from rtsr.pacing.paced import PacedUpscaler
 from rtsr.pacing.spending import Spending
+from rtsr.pacing.whole import Minimum
 
 
 @dataclass(frozen=True, slots=True)

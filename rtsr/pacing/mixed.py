@@ -175,7 +175,7 @@ def open_ways(
         if isinstance(own, PlaneEngine):
             stack.pop_all()
             return cast(ExitsEngine, own)
-        ways = find_ways(network, most, turned, forms=partial(_forms, means, own, most < inf))
+        ways = find_ways(network, most, turned, forms=partial(forms_here, means, own, most < inf))
         if means.precision == "int8" and not any(way.int8 for way in ways):
             stack.enter_context(means.open(network, tell, size))  # Says why not.
         if ways == exits_of(network):
@@ -255,7 +255,7 @@ def exit_names(engine: ExitsEngine) -> tuple[str, ...]:
     return "bicubic", *(engine.exits if isinstance(engine, MixedExits) else own)
 
 
-def _forms(means: Means, own: Engine, shares: bool, network: Network) -> list[bool]:
+def forms_here(means: Means, own: Engine, shares: bool, network: Network) -> list[bool]:
     """Whether `network` is run in floats, in 8 bits or both beside `own`; `shares`: multiply-adds count, not time."""
     if network.card.int8 is None or means.precision is not None or shares:
         return [network.card.int8 is not None and means.precision == "int8"]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Real
 from pathlib import Path
@@ -13,20 +13,19 @@ import numpy as np
 
 from rtsr.arguments import check_callable, check_kind, chosen, frame_size, pixels
 from rtsr.card import Card
-from rtsr.cubic import enlarge
 from rtsr.duration import LONGEST, frame_time
 from rtsr.engine.base import Engine, ExitsEngine
 from rtsr.engine.choice import Means, Tell, runtime_of
-from rtsr.engine.int8 import MARK, NoForm
 from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Frame, Video
 from rtsr.pacing.anytime import Refiner, Spent
-from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
-from rtsr.pacing.deadline import CostModel, Ladder, Least
-from rtsr.pacing.mixed import IN_8_BITS, exit_names, open_ways
-from rtsr.resources import Network, find_reaching_network, networks
+from rtsr.pacing.calibration import calibrate_exits
+from rtsr.pacing.deadline import CostModel, Least
+from rtsr.pacing.mixed import exit_names, open_ways
+from rtsr.pacing.whole import Minimum, WholeFrames, interpolated, left
+from rtsr.resources import find_reaching_network, networks
 from rtsr.scale import as_scale
-from rtsr.upscaler import Upscaler, fitted
+from rtsr.upscaler import fitted
 
 DEFAULT_MODEL = "enaf-quicksrnet-medium"
 """Has several exits, so that work can stop where it no longer pays."""
@@ -70,20 +69,6 @@ class Pace:
         return None if deadline is None and quality is None else cls(deadline, quality)
 
 
-@dataclass(frozen=True, slots=True)
-class Minimum:
-    """The least that a frame takes on this machine just now, in nanoseconds."""
-
-    begin_ns: float
-    """Interpolating, and planning what a network is to do."""
-    network_ns: float
-    """The smallest piece of work that a network can do, on top."""
-
-    @property
-    def seconds(self) -> float:
-        return (self.begin_ns + self.network_ns) / 1e9
-
-
 class PacedUpscaler:
     """Upscales a stream's frames, in order, by `scale` at `pace`.
 
@@ -125,14 +110,14 @@ class PacedUpscaler:
                 f"{network.card.name} does not reach {float(self.scale):g} in one run; {other}"
                 f"leave out the deadline or quality, or upscale by {float(network.card.scale):g} at most"
             )
-        self._method: _Tiles | _WholeFrames
+        self._method: _Tiles | WholeFrames
         if network.card.exits:
             opened = open_ways(network, pace.most(network.card), means, tell, size, turned)
             self._method = _Tiles(pace, opened, reuse, clock)
         elif pace.quality is not None:
             raise no_shares(network.card)
         else:
-            self._method = _WholeFrames(network, means, tell, size, clock)
+            self._method = WholeFrames(network, means, tell, size, clock)
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -162,7 +147,7 @@ class PacedUpscaler:
 
     def describe(self) -> str:
         """What runs."""
-        whole, names = isinstance(self._method, _WholeFrames), " > ".join(self.exits)
+        whole, names = isinstance(self._method, WholeFrames), " > ".join(self.exits)
         return f"{names if whole else f'{self.engine.card.name}, tile by tile'} ({runtime_of(self.engine)})"
 
     @property
@@ -206,7 +191,7 @@ class PacedUpscaler:
         """The frame without any network, for one that is late; arguments and errors as for `frame`."""
         self._check_open()
         width, height = frame_size(frame, width, height)
-        return _interpolated(frame, self._method.scale, width, height)
+        return interpolated(frame, self._method.scale, width, height)
 
     def untouched(self, frame: Frame) -> Spent:
         """What a frame counts as that was interpolated."""
@@ -238,7 +223,7 @@ class _Tiles:
         else:
             planes, spent = self.refiner.share(frame, self.quality)
         began = self.refiner.clock()
-        large = fitted(_left(frame), planes, width, height)
+        large = fitted(left(frame), planes, width, height)
         self.fitting.observe(self.refiner.clock() - began)
         return large, spent
 
@@ -258,90 +243,6 @@ class _Tiles:
         self.engine.__exit__(None, None, None)
 
 
-@dataclass
-class _WholeFrames:
-    """Networks with one exit, the largest that fits; rung 0 is interpolation."""
-
-    network: Network
-    means: Means
-    tell: Tell | None
-    size: tuple[int, int] | None
-    clock: Callable[[], float]
-    ladder: Ladder = field(default_factory=Ladder)
-
-    def __post_init__(self) -> None:
-        card = self.network.card
-        self.scale = card.scale
-        names = [*(n.card.name for n in smaller_networks(self.network)), str(self.network.card_path)]
-        with ExitStack() as stack:
-            self.rungs = [stack.enter_context(self._open(name)) for name in names]
-            self.engine = self.rungs[-1].engine
-            if self.means.precision == "int8" and not any(IN_8_BITS in name for name in self.exits):
-                self.means.open(self.network, self.tell, self.size)  # Says why not.
-            self.costs = calibrate_whole([rung.engine for rung in self.rungs])
-            stack.pop_all()
-
-    def _open(self, model: str) -> Upscaler:
-        """The network `model`; in floats where others are run in 8 bits, and it has no such form."""
-        wish = {**asdict(self.means), "tell": self.tell, "size": self.size}
-        try:
-            return Upscaler(self.scale, model=model, **wish)
-        except NoForm:
-            return Upscaler(self.scale, model=model, **{**wish, "precision": None})
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(note for rung in self.rungs for note in rung.notes))
-
-    def frame(self, frame: Frame, width: int, height: int, due_ns: float) -> tuple[Frame, Spent]:
-        pixels, began = frame.width * frame.height, self.clock()
-        needed = [0.0, *(self.costs.cautious_ns(f"rung {i}", pixels) for i in range(len(self.rungs)))]
-        self.ladder = self.ladder.next(needed, due_ns - began)
-        rung, spent = self.ladder.rung, self.untouched(frame)
-        if rung == 0:
-            self.costs.relax()
-            large = _interpolated(frame, self.scale, width, height)
-            spent.begin_ns = self.clock() - began
-            return large, spent
-        large = self.rungs[rung - 1].frame(frame, width, height)
-        self.costs.observe(f"rung {rung - 1}", pixels, self.clock() - began)
-        spent.tiles = np.roll(spent.tiles, rung)
-        spent.macs = pixels * self.rungs[rung - 1].engine.card.macs_per_pixel
-        return large, spent
-
-    def untouched(self, frame: Frame) -> Spent:
-        full = frame.width * frame.height * self.rungs[-1].engine.card.macs_per_pixel
-        return Spent(np.eye(1, len(self.rungs) + 1, dtype=np.intp)[0], full_macs=full)
-
-    def minimum(self, noise: Frame, width: int, height: int) -> Minimum:
-        began, pixels = self.clock(), noise.width * noise.height
-        _interpolated(noise, self.scale, width, height)
-        interpolated = self.clock()
-        self.rungs[0].frame(noise, width, height)
-        self.costs.observe("rung 0", pixels, self.clock() - interpolated)
-        return Minimum(interpolated - began, self.costs.cautious_ns("rung 0", pixels))
-
-    @property
-    def exits(self) -> tuple[str, ...]:
-        return "bicubic", *(_name(rung.engine) for rung in self.rungs)
-
-    def close(self) -> None:
-        for rung in self.rungs:
-            rung.close()
-
-
-def smaller_networks(network: Network) -> list[Network]:
-    """The shipped networks with one exit, of the scale and flavour of `network`, that cost less; cheapest first."""
-    card = network.card
-    return [
-        n
-        for n in networks().values()
-        if (n.card.scale, n.card.flavour) == (card.scale, card.flavour)
-        and not n.card.exits
-        and n.card.macs_per_pixel < card.macs_per_pixel
-    ]
-
-
 def no_shares(card: Card) -> UsageError:
     """What is wrong with a quality for the network of `card`, which has one exit."""
     able = {
@@ -349,18 +250,3 @@ def no_shares(card: Card) -> UsageError:
     }
     cure = f"take --model {' or '.join(sorted(able))}" if able else "leave out quality, or take a smaller scale"
     return UsageError(f"{card.name} has one exit: all or nothing; for a share of the compute {cure}")
-
-
-def _name(engine: Engine) -> str:
-    """The network that `engine` runs, and whether in 8 bits, for people."""
-    return engine.card.name + (IN_8_BITS if MARK in runtime_of(engine) else "")
-
-
-def _interpolated(frame: Frame, scale: Fraction, width: int, height: int) -> Frame:
-    planes = enlarge((frame.y, frame.u, frame.v), scale, frame.colour.chroma_left)
-    return fitted(_left(frame), planes, width, height)
-
-
-def _left(frame: Frame) -> Frame:
-    """What is written is sited as every player assumes it to be."""
-    return replace(frame, colour=replace(frame.colour, chroma_left=True))

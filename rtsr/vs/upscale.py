@@ -16,7 +16,8 @@ from rtsr.engine.resample import steep_bicubic
 from rtsr.errors import RtsrError, UsageError
 from rtsr.pacing.mixed import open_ways
 from rtsr.pacing.paced import DEFAULT_MODEL as PACED_MODEL
-from rtsr.pacing.paced import Pace, no_shares, smaller_networks
+from rtsr.pacing.paced import Pace, no_shares
+from rtsr.pacing.whole import smaller_networks
 from rtsr.preset import NVIDIA, RUN_NETWORKS
 from rtsr.resources import find_reaching_network
 from rtsr.scale import as_scale

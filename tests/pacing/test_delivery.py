@@ -12,8 +12,8 @@ from rtsr.frame import Colour, Frame, Video
 from rtsr.pacing.anytime import Spent
 from rtsr.pacing.deadline import Late, Treatment
 from rtsr.pacing.delivery import Delivery, Live, check_possible
-from rtsr.pacing.paced import Minimum
 from rtsr.pacing.spending import Spending
+from rtsr.pacing.whole import Minimum
 
 MS = 1e6
 SMALL = Video(8, 8, Colour("bt709"), Fraction(1, 1000), Fraction(50))

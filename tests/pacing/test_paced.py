@@ -206,12 +206,12 @@ def test_a_deadline_that_is_accepted_gets_the_network(deadline_ms: float, monkey
 
         return work
 
-    monkeypatch.setattr("rtsr.pacing.paced._interpolated", takes(1.0))
+    monkeypatch.setattr("rtsr.pacing.whole.interpolated", takes(1.0))
     monkeypatch.setattr(
-        "rtsr.pacing.paced.calibrate_whole", lambda engines: CostModel({"rung 0": Rate(10e6, 0)}, deviation=0.05)
+        "rtsr.pacing.whole.calibrate_whole", lambda engines: CostModel({"rung 0": Rate(10e6, 0)}, deviation=0.05)
     )
     with PacedUpscaler(
-        3, Pace(deadline=deadline_ms / 1e3), model="quicksrnet-small-photo", clock=lambda: now[0]
+        3, Pace(deadline=deadline_ms / 1e3), model="quicksrnet-small-photo", precision="fp32", clock=lambda: now[0]
     ) as upscaler:
         monkeypatch.setattr(upscaler._method.rungs[0], "frame", takes(10.3))  # type: ignore[union-attr]
         try:
