@@ -205,6 +205,17 @@ class SMSR(nn.Module):
         return kept * sparse + masks + _weights(self.head, self.collect, self.tail)
 
 
+class Unmasked(nn.Module):
+    """`SMSR.unmasked` as a network of its own, with the weights of `model`."""
+
+    def __init__(self, model: SMSR) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.model.unmasked(image)
+
+
 def _conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 

@@ -61,8 +61,8 @@ def train(
         if state.step % every == 0 or last or late:
             state.spent[name] = state.spent.get(name, 0.0) + watch.lap()
             state.save(checkpoint)
-            pace = watch.summary(state.step)
-            log(f"step {state.step}/{recipe.steps}  loss {loss.item():.5f}  {evaluate(state.average)}  {pace}")
+            scored, pace = evaluate(state.objective.shown(state.average)), watch.summary(state.step)
+            log(f"step {state.step}/{recipe.steps}  loss {loss.item():.5f}  {scored}  {pace}")
         if late and not last:
             return False
     return True

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rtsr.errors import TrainError
 from rtsr.models.multi_exit import ESTIMATED_PATCH, MultiExit
 from rtsr.models.quicksrnet import ReLU1
-from rtsr.models.smsr import SMSR
+from rtsr.models.smsr import SMSR, Unmasked
 from rtsr.train.losses import RandomFeatures, bicubic, contrast, decibels, fidelity
 from rtsr.train.recipe import Recipe
 
@@ -43,6 +43,10 @@ class Objective(Protocol):
         """The weights to move, each group with its learning rate where the recipe's is `lr`; all else is frozen."""
         ...
 
+    def shown(self, model: nn.Module) -> nn.Module:
+        """What of `model` the log is to score."""
+        ...
+
 
 @dataclass(frozen=True)
 class Plain:
@@ -55,6 +59,9 @@ class Plain:
 
     def parameters(self, model: nn.Module, lr: float) -> list[Group]:
         return [{"params": _named(model, but=("predictors.", "estimator.")), "lr": lr}]
+
+    def shown(self, model: nn.Module) -> nn.Module:
+        return model
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,10 @@ class Dense(Plain):
     def parameters(self, model: nn.Module, lr: float) -> list[Group]:
         masks = {id(weights) for name, weights in model.named_parameters() if "_mask" in name}
         return [{"params": [weights for weights in _named(model) if id(weights) not in masks], "lr": lr}]
+
+    def shown(self, model: nn.Module) -> nn.Module:
+        assert isinstance(model, SMSR)
+        return Unmasked(model)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def test_every_shipped_network_builds_for_every_gpu(rtx, name, precision):
     wanted = {
         "image": ("float32", (-1, 3, -1, -1)),
         "upscaled": ("float32", (-1, 3, -1, -1)),
+        "kept": ("float32", (-1,)),
         "patches": ("float32", (-1, 3, 32, 32)),
         "estimates": ("float32", (-1, 4)),
         "features_0": (features, (-1, 32, -1, -1)),

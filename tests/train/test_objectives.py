@@ -11,13 +11,14 @@ from torch import nn
 from rtsr.errors import TrainError
 from rtsr.models import MODELS, build
 from rtsr.models.multi_exit import MultiExit
+from rtsr.models.smsr import SMSR
 from rtsr.quality.metrics import luma, psnr
 from rtsr.train import recipe as recipes
 from rtsr.train.loop import load, seed_chance, train
 from rtsr.train.losses import RandomFeatures, bicubic, contrast
 from rtsr.train.objectives import OBJECTIVES, Contrastive, Plain, Sparse, objective_of
 from rtsr.train.recipe import Recipe
-from rtsr.train.state import begin
+from rtsr.train.state import begin, trained_weights
 from tests.train.pictures import small_crops
 
 RECIPE = Recipe("r", "smsr", Fraction(2), "photo", ("photos",), steps=100, batch=2, patch=32, lr=1e-3, backbone_lr=0.01)
@@ -107,11 +108,24 @@ def test_the_estimator_learns_each_exits_psnr_in_decibels() -> None:
     assert want > 5
 
 
-def test_the_dense_objective_leaves_masks_alone() -> None:
-    state = begin(made("smsr", "dense"), None, "cpu")
+def test_the_dense_objective_leaves_masks_alone_and_is_scored_without_them(tmp_path: Path) -> None:
+    recipe, scored = replace(made("smsr", "dense"), steps=1), []
+    state = begin(recipe, None, "cpu")
     still = {name for name, weights in state.model.named_parameters() if not weights.requires_grad}
     assert still and all("_mask" in name for name in still)
     assert all("_mask" not in name for name, weights in state.model.named_parameters() if weights.requires_grad)
+    crops = small_crops(recipe, side=144)
+    low = load(crops, 0, "cpu").low
+
+    def evaluate(shown: nn.Module) -> str:
+        scored.append(shown.eval()(low))
+        return ""
+
+    train(recipe, crops, tmp_path / "trained.pt", evaluate, lambda _: None)
+    network = build("smsr", Fraction(2)).eval()
+    network.load_state_dict(trained_weights(tmp_path / "trained.pt"))
+    assert isinstance(network, SMSR)
+    torch.testing.assert_close(scored[0], network.unmasked(low))
 
 
 def test_temperature_falls_and_sparsity_warms_up_as_in_the_paper() -> None:
