@@ -175,7 +175,7 @@ def open_ways(
         if isinstance(own, PlaneEngine):
             stack.pop_all()
             return cast(ExitsEngine, own)
-        ways = find_ways(network, most, turned, forms=partial(forms_here, means, own, most < inf))
+        ways = find_ways(network, most, turned, forms=partial(_forms, means, own, most < inf))
         if means.precision == "int8" and not any(way.int8 for way in ways):
             stack.enter_context(means.open(network, tell, size))  # Says why not.
         if ways == exits_of(network):
@@ -255,13 +255,19 @@ def exit_names(engine: ExitsEngine) -> tuple[str, ...]:
     return "bicubic", *(engine.exits if isinstance(engine, MixedExits) else own)
 
 
-def forms_here(means: Means, own: Engine, shares: bool, network: Network) -> list[bool]:
+def _forms(means: Means, own: Engine, shares: bool, network: Network) -> list[bool]:
     """Whether `network` is run in floats, in 8 bits or both beside `own`; `shares`: multiply-adds count, not time."""
     if network.card.int8 is None or means.precision is not None or shares:
         return [network.card.int8 is not None and means.precision == "int8"]
+    return [True, False] if on_processor(own, network) and trial(network, means.threads).pays else [False]
+
+
+def on_processor(own: Engine, network: Network) -> bool:
+    """Whether `network` has a form in 8 bits that can run beside `own`: for a processor, and its file is there."""
     provider = getattr(own, "provider", None)
-    quick = provider is not None and provider.name == "cpu" and trial(network, means.threads).pays
-    return [True, False] if quick else [False]
+    return (
+        provider is not None and provider.name == "cpu" and network.card.int8 is not None and network.int8_path.exists()
+    )
 
 
 def _plain(network: Network, last: Way, forms: Iterable[bool]) -> list[Way]:
@@ -280,7 +286,9 @@ def _single(network: Network, last: Way, int8: bool) -> list[Way]:
     if not int8:
         return [way]
     whole = card_in_8_bits(card).quality
-    lost = fmean(card.quality[name].psnr - whole[name].psnr for name in common)
+    if not common & whole.keys():
+        return []
+    lost = fmean(card.quality[name].psnr - whole[name].psnr for name in common & whole.keys())
     return [replace(way, gain=way.gain - lost, int8=True, lost=lost)]
 
 

@@ -73,8 +73,8 @@ class PacedUpscaler:
     """Upscales a stream's frames, in order, by `scale` at `pace`.
 
     A network with several exits is refined tile by tile (`rtsr.pacing.anytime`), and with it all of its family, scale
-    and flavour (`rtsr.pacing.mixed`); of others, the largest of its flavour that fits runs on whole frames, up to the
-    one that was named (`rtsr.pacing.deadline.Ladder`). `model`, `engine`, `provider`, `precision`, `threads` and `tell`
+    and flavour (`rtsr.pacing.mixed`); of others, the best of its flavour that fits runs on whole frames, up to the
+    one that was named (`rtsr.pacing.whole`). `model`, `engine`, `provider`, `precision`, `threads` and `tell`
     are as for `rtsr.Upscaler`; `size` are the frames' width and height, where they are known; `turned` spends what is
     left of a deadline on turned copies of tiles; `clock` gives nanoseconds. Raises UsageError where no network reaches
     the scale, or a quality is asked of a network with one exit.

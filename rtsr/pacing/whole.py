@@ -5,22 +5,27 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from math import inf
+from statistics import fmean
 
 import numpy as np
 
+from rtsr.card import Quality, card_in_8_bits
 from rtsr.cubic import enlarge
-from rtsr.engine.base import Engine
 from rtsr.engine.choice import Means, Tell
+from rtsr.engine.int8 import NoForm, trial
+from rtsr.engine.onnx import OnnxEngine
 from rtsr.frame import Frame
 from rtsr.pacing.anytime import Spent
 from rtsr.pacing.calibration import calibrate_whole
-from rtsr.pacing.deadline import CostModel, Ladder
-from rtsr.pacing.mixed import IN_8_BITS, forms_here
+from rtsr.pacing.deadline import CostModel, Ladder, Rate
+from rtsr.pacing.mixed import IN_8_BITS, on_processor
 from rtsr.resources import Network, networks
 from rtsr.upscaler import Upscaler, fitted
 
 PIXELS = 480 * 270
 """Of a frame by which rungs are compared where its size is not known."""
+LONGER = 1.15
+"""Of the time of a better rung: what takes longer is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,41 @@ class Minimum:
         return (self.begin_ns + self.network_ns) / 1e9
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rung:
+    """A network as it is run."""
+
+    network: Network
+    upscaler: Upscaler
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is run in the form in 8 bits for processors."""
+        form = self.network.card.int8
+        return form is not None and self.upscaler.engine.card.sha256 == form.sha256
+
+    @property
+    def name(self) -> str:
+        return self.network.card.name + IN_8_BITS * self.whole
+
+    @property
+    def quality(self) -> dict[str, Quality]:
+        """What it reaches, by data set."""
+        card = self.network.card
+        return card_in_8_bits(card).quality if self.whole else card.quality
+
+    @property
+    def cost(self) -> float:
+        """What it costs beside others: multiply-adds in 8 bits count for half."""
+        return self.network.card.macs_per_pixel / (2 if self.whole else 1)
+
+
 @dataclass
 class WholeFrames:
-    """`network`, which has one exit, and those that cost less; rung 0 is interpolation.
+    """`network`, which has one exit, and those that cost less, from the worst to the best; rung 0 is interpolation.
 
-    On a processor that is quicker in 8 bits, each is there in both forms, unless a precision says otherwise; what
-    takes no less time than something better is left out.
+    On a processor that is quicker in 8 bits, each is there in both forms, unless a precision says otherwise. What takes
+    clearly longer than something better is left out.
     """
 
     network: Network
@@ -53,34 +87,39 @@ class WholeFrames:
     ladder: Ladder = field(default_factory=Ladder)
 
     def __post_init__(self) -> None:
-        self.scale = self.network.card.scale
-        asked = self.means.precision == "int8"
+        self.scale, asked = self.network.card.scale, self.means.precision
         with ExitStack() as stack:
-            named = stack.enter_context(self._open(self.network, asked and self.network.card.int8 is not None))
-            smaller = [(n, int8) for n in smaller_networks(self.network) for int8 in self._forms(named.engine, n)]
-            own = [(self.network, int8) for int8 in self._forms(named.engine, self.network)]
-            found = sorted([*smaller, *own], key=_cost)
-            if asked and not any(int8 for _, int8 in found):
-                self.means.open(self.network, self.tell, self.size)  # Says why not.
-            opened = [named if form == own[-1] else stack.enter_context(self._open(*form)) for form in found]
-            costs = calibrate_whole([rung.engine for rung in opened])
-            kept = _steps(costs, len(opened), PIXELS if self.size is None else self.size[0] * self.size[1])
+            named = stack.enter_context(self._open(self.network, asked))
+            family = [*smaller_networks(self.network), self.network]
+            forms = [(network, precision) for network in family for precision in self._precisions(named, network)]
+            others = [stack.enter_context(self._open(*form)) for form in forms[:-1]]
+            rungs = [Rung(network, opened) for (network, _), opened in zip(forms, [*others, named], strict=True)]
+            if asked == "int8" and isinstance(named.engine, OnnxEngine) and not any(rung.whole for rung in rungs):
+                stack.enter_context(self.means.open(self.network, self.tell, self.size))  # Says why not.
+            rungs.sort(key=_place(rungs))
+            costs = calibrate_whole([rung.upscaler.engine for rung in rungs])
+            kept = _steps(costs, len(rungs), PIXELS if self.size is None else self.size[0] * self.size[1])
             stack.pop_all()
-        for i in set(range(len(opened))) - set(kept):
-            opened[i].close()
-        self.rungs = [opened[i] for i in kept]
-        self.costs = replace(costs, rates={f"rung {j}": costs.rates[f"rung {i}"] for j, i in enumerate(kept)})
+        for i in set(range(len(rungs))) - kept.keys():
+            rungs[i].upscaler.close()
+        self.rungs = [rungs[i].upscaler for i in kept]
+        self.costs = replace(costs, rates={f"rung {j}": rate for j, rate in enumerate(kept.values())})
         self.engine = self.rungs[-1].engine
-        self.exits = ("bicubic", *(found[i][0].card.name + IN_8_BITS * found[i][1] for i in kept))
+        self.exits = ("bicubic", *(rungs[i].name for i in kept))
 
-    def _forms(self, own: Engine, network: Network) -> list[bool]:
-        """Whether `network` is run in floats, in 8 bits or both; in that of `own` last."""
-        return sorted(forms_here(self.means, own, False, network), reverse=True)
+    def _precisions(self, named: Upscaler, network: Network) -> list[str | None]:
+        """What `network` is run in, beside `named`: what was asked for last."""
+        asked = self.means.precision
+        both = asked is None and on_processor(named.engine, network) and trial(network, self.means.threads).pays
+        return ["int8", asked] if both else [asked]
 
-    def _open(self, network: Network, int8: bool) -> Upscaler:
-        precision = "int8" if int8 else None if self.means.precision == "int8" else self.means.precision
-        means = asdict(replace(self.means, precision=precision))
-        return Upscaler(self.scale, model=network.card_path, tell=self.tell, size=self.size, **means)
+    def _open(self, network: Network, precision: str | None) -> Upscaler:
+        """`network`; in floats where others are run in 8 bits on the processor, and it has no such form."""
+        wish = {**asdict(self.means), "model": network.card_path, "tell": self.tell, "size": self.size}
+        try:
+            return Upscaler(self.scale, **{**wish, "precision": precision})
+        except NoForm:
+            return Upscaler(self.scale, **{**wish, "precision": None})
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -142,17 +181,32 @@ def left(frame: Frame) -> Frame:
     return replace(frame, colour=replace(frame.colour, chroma_left=True))
 
 
-def _cost(form: tuple[Network, bool]) -> float:
-    """What a network costs beside others, which goes with what it reaches: multiply-adds in 8 bits count for half."""
-    network, int8 = form
-    return network.card.macs_per_pixel / (2 if int8 else 1)
+def _place(rungs: list[Rung]) -> Callable[[Rung], tuple[float, ...]]:
+    """Where a rung stands among `rungs`: by its card's scores where all have one in common, else by its cost.
+
+    Where 8 bits happen to score above floats, these come behind them all the same: they are what the network is.
+    """
+    common = set.intersection(*(set(scores) for rung in rungs for scores in (rung.quality, rung.network.card.quality)))
+
+    def place(rung: Rung) -> tuple[float, ...]:
+        scores = (rung.quality, rung.network.card.quality)
+        reached = min(fmean(each[name].psnr for name in common) for each in scores) if common else 0.0
+        return reached, float(not rung.whole) if common else 0.0, rung.cost
+
+    return place
 
 
-def _steps(costs: CostModel, count: int, pixels: int) -> list[int]:
-    """Those of `count` rungs, ever better ones, that take less time over `pixels` than all better ones."""
-    kept, least = [], inf
+def _steps(costs: CostModel, count: int, pixels: int) -> dict[int, Rate]:
+    """By number, those of `count` rungs that pay; with rates such that none takes longer over `pixels` than the next.
+
+    One that seems to take a little longer than a better one may have met a stall, and counts as quick as that; the
+    first one always does.
+    """
+    kept: dict[int, Rate] = {}
+    least = Rate(inf, 0.0)
     for i in reversed(range(count)):
-        time = costs.expected_ns(f"rung {i}", pixels)
-        if time < least:
-            kept, least = [i, *kept], time
+        rate = costs.rates[f"rung {i}"]
+        if rate.cost_ns(pixels) < LONGER * least.cost_ns(pixels) or i == 0:
+            least = min(rate, least, key=lambda each: each.cost_ns(pixels))
+            kept = {i: least, **kept}
     return kept

@@ -161,6 +161,8 @@ def _assemble(raw: dict) -> Recipe:
         grows = {"start": made[-1].name} if made else {}
         naming = {"name": name, "earlier": tuple(made)} if last else {"name": f"{name}-phase{number}"}
         made.append(Recipe(**{**raw, **phase, **grows, **naming}))
+    if made[-1].objective == "dense":
+        raise TrainError("the objective dense leaves masks untrained: let a phase with the objective sparse come last")
     return made[-1]
 
 

@@ -77,13 +77,12 @@ def test_half_precision_is_within_a_level(path):
     assert 0 < np.abs(got - want).max() < 1 / 255
 
 
-@pytest.mark.parametrize("arch", ["rlfn-ntire", "smsr"])
-def test_networks_that_do_not_ship_are_converted_too(arch, networks):
+def test_networks_that_do_not_ship_are_converted_too(networks):
     from fractions import Fraction
 
     from tests.networks import exported
 
-    network = exported(arch, Fraction(2), networks)
+    network = exported("rlfn-ntire", Fraction(2), networks)
     white = network.card.value_max
     image = np.random.default_rng(0).random((1, 3, 24, 32), np.float32) * np.float32(white)
     want = run(onnx.load(network.path), image=image)

@@ -23,7 +23,7 @@ from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.budget import exit_costs
 from rtsr.pacing.deadline import CostModel, Rate
 from rtsr.pacing.judge import by_likeness
-from rtsr.pacing.mixed import MixedExits, Way, exits_of, find_ways, open_ways
+from rtsr.pacing.mixed import NOISE, MixedExits, Way, exits_of, find_ways, open_ways
 from rtsr.pacing.paced import Pace, PacedUpscaler
 from rtsr.regions import Grid
 from rtsr.resources import Network, networks
@@ -175,6 +175,8 @@ def test_both_forms_of_what_is_best_are_turned_and_copies_in_8_bits_lose_less() 
     lossy = find_ways(staged(), known=[plain("p", 300, 33.1, int8=Int8("", {SET: Quality(32.8, 0.9, 5)}))],
                       forms=lambda _: [False, True])  # fmt: skip
     assert [way.turns for way in lossy if way.int8] == [1, 2], "four copies gain less than one in floats, for more"
+    unscored = plain("p", 300, 33.1, int8=Int8("", {}))
+    assert not any(way.int8 for way in find_ways(staged(), known=[unscored], forms=lambda _: [False, True]))
     noise = [way.noise for way in ways if way.int8]
     assert noise == sorted(noise, reverse=True) and noise[0] > 1.9 * noise[-1] > 0
     assert all(cheap.macs <= dear.macs and cheap.cost <= dear.cost for cheap, dear in pairwise(ways))
@@ -186,6 +188,10 @@ def test_8_bits_gain_nothing_where_there_is_little_to_see() -> None:
                      turned=False, forms=lambda _: [True])  # fmt: skip
     engine = MixedExits(network.card, ways, {way.form: FakeStagedEngine(X2) for way in ways})
     assert [exit.noise > 0 for exit in engine.card.exits] == [way.int8 for way in ways] and ways[-1].int8
+    assert engine.card.exits[-1].noise == 2 * NOISE, "a radius of 3 is that of three layers, two of them rounded"
+    lossy = replace(ways[-1], gain=3.0, lost=0.1)
+    (only,) = MixedExits(network.card, [lossy], {lossy.form: FakeStagedEngine(X2)}).card.exits
+    assert only.gain == pytest.approx(3.1), "what 8 bits lose is noise, and no smaller gain"
     detail = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
     for luma, gains in ((detail, True), (np.full((64, 64), 90, np.uint8), False)):
         errors = by_likeness(luma, Grid(64, 64, 64), engine.card)[0, 0]

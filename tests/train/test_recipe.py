@@ -78,6 +78,7 @@ GOOD = 'arch = "quicksrnet-small"\nscale = 2\nflavour = "photo"\nphotos = ["p"]\
         (GOOD + "lr = 0.0", "lr is above 0"),
         (GOOD + 'objective = "beauty"', "objective is one of plain"),
         (GOOD + 'objective = "sparse"\nloss = "relative"', "l1"),
+        (GOOD + 'objective = "dense"', "objective sparse come last"),
         (GOOD + 'objective = "contrastive"\nbatch = 1', "batch to 2"),
         (GOOD + "phases = 3", "tables"),
         (GOOD + '[[phases]]\narch = "smsr"', "unknown .*arch.*allowed"),
