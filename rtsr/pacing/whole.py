@@ -96,7 +96,7 @@ class WholeFrames:
             rungs = [Rung(network, opened) for (network, _), opened in zip(forms, [*others, named], strict=True)]
             if asked == "int8" and isinstance(named.engine, OnnxEngine) and not any(rung.whole for rung in rungs):
                 stack.enter_context(self.means.open(self.network, self.tell, self.size))  # Says why not.
-            rungs.sort(key=_place(rungs))
+            rungs[:-1] = sorted(rungs[:-1], key=_place(rungs))  # What was named is the last, whatever it reaches.
             costs = calibrate_whole([rung.upscaler.engine for rung in rungs])
             kept = _steps(costs, len(rungs), PIXELS if self.size is None else self.size[0] * self.size[1])
             stack.pop_all()

@@ -110,6 +110,17 @@ def test_a_copied_card_runs_without_its_form_in_8_bits(tmp_path: Path, monkeypat
 
 
 @pytest.mark.usefixtures("quick")
+def test_what_was_named_is_the_last_rung_though_it_reaches_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = (folder("engines") / f"{MEDIUM}.toml").read_text("utf-8")
+    (tmp_path / f"{MEDIUM}.toml").write_text(card[: card.index("[int8]")].replace("psnr = 3", "psnr = 2"), "utf-8")
+    shutil.copy(folder("engines") / f"{MEDIUM}.onnx", tmp_path)
+    with ladder((10, 20, 30), monkeypatch, model=tmp_path / f"{MEDIUM}.toml") as paced:
+        assert paced.exits == ("bicubic", f"{SMALL} in 8 bits", SMALL, MEDIUM)
+
+
+@pytest.mark.usefixtures("quick")
 def test_what_is_left_out_is_closed_and_the_rest_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     closed, close = [], Upscaler.close
     monkeypatch.setattr(Upscaler, "close", lambda self: closed.append(self) or close(self))
