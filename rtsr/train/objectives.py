@@ -100,6 +100,12 @@ class Sparse(Plain):
         result, kept = model.forward_with_kept(batch.low)
         return 255 * fidelity(result, batch.high, batch.errors, self.recipe) + self.weight(step) * kept.mean()
 
+    def parameters(self, model: nn.Module, lr: float) -> list[Group]:
+        (everything,) = super().parameters(model, lr)
+        scores = {id(weights) for name, weights in model.named_parameters() if name.endswith("ch_mask")}
+        others, masks = ([w for w in everything["params"] if (id(w) in scores) == own] for own in (False, True))
+        return [{"params": others, "lr": lr}, {"params": masks, "lr": lr * self.recipe.mask_lr}]
+
     def temperature(self, step: int) -> float:
         """Of the Gumbel softmax: max(0.4, 1 - t / 500) at epoch t; 0.4 from 30 % of the steps on."""
         return max(0.4, 1 - 2 * step / self.recipe.steps)

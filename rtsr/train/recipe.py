@@ -16,7 +16,7 @@ OBJECTIVES = ("plain", "contrastive", "dense", "sparse", "exits", "estimator")
 """What can be minimised; see `rtsr.train.objectives`."""
 PHASE_KEYS = (
     "objective", "steps", "batch", "patch", "lr", "hold", "loss", "luma", "expand", "alive", "average",
-    "contrast", "sparsity", "backbone_lr",
+    "contrast", "sparsity", "mask_lr", "backbone_lr",
 )  # fmt: skip
 """What each phase of a recipe may set for itself."""
 
@@ -66,6 +66,9 @@ class Recipe:
     """Weight of the contrastive loss (`contrastive`), white being 1."""
     sparsity: float = 0.1
     """Weight of the share that the masks keep (`sparse`), once warmed up, the error being in levels of 255."""
+    mask_lr: float = 1.0
+    """Learning rate of the scores of channel masks, as a multiple of `lr` (`sparse`): they start a unit or two apart,
+    which is far for the rate of weights."""
     backbone_lr: float = 1e-5
     """Learning rate of what the last exit uses, as a share of `lr` (`exits`); 0 freezes it."""
     expand: int = 0
@@ -113,6 +116,8 @@ class Recipe:
             raise TrainError(f"patch must be a multiple of {self.scale.denominator} at this scale")
         if not 0 <= self.hold <= 1 or not 0 <= self.luma <= 1 or not 0 <= self.average < 1:
             raise TrainError("hold, luma and average are shares between 0 and 1")
+        if self.mask_lr <= 0:
+            raise TrainError("mask_lr is above 0")
         if self.lr <= 0 or self.contrast < 0 or self.sparsity < 0 or not 0 <= self.backbone_lr <= 1:
             raise TrainError("lr is above 0, contrast and sparsity are not below, backbone_lr is between 0 and 1")
         if not (self.photos or self.games or self.pairs):

@@ -134,6 +134,18 @@ def test_temperature_falls_and_sparsity_warms_up_as_in_the_paper() -> None:
     assert [sparse.weight(epoch) for epoch in (0, 25, 50, 999)] == pytest.approx([0, 0.05, 0.1, 0.1])
 
 
+def test_scores_of_channel_masks_learn_at_a_rate_of_their_own() -> None:
+    recipe = replace(made("smsr", "sparse"), lr=1e-4, mask_lr=30.0)
+    torch.manual_seed(0)
+    state = begin(recipe, None, "cpu")
+    before = {name: value.clone() for name, value in state.model.named_parameters()}
+    state.objective.loss(state.model, load(small_crops(recipe, side=144), 50, "cpu"), 50).backward()
+    state.optimiser.step()
+    for name, value in state.model.named_parameters():
+        moved = float((value - before[name]).detach().abs().max())
+        assert moved == pytest.approx(3e-3 if name.endswith("ch_mask") else 1e-4, rel=0.05), name
+
+
 def test_the_noise_of_the_masks_depends_on_seed_and_step_alone() -> None:
     recipe = made("smsr", "sparse")
     model, batch = build(recipe.arch, recipe.scale), load(small_crops(recipe, side=144), 0, "cpu")
