@@ -59,7 +59,7 @@ def test_a_folder_without_the_images_is_named(data: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("wish", "says"),
-    [(("--device", "tpu"), "unknown device"), (("--device", "cpu", "--precision", "bf16"), "needs CUDA")],
+    [(("--device", "tpu"), "unknown device"), (("--device", "cpu", "--precision", "tf32"), "needs CUDA")],
 )
 def test_hardware_that_cannot_be_used_is_named(data: Path, tmp_path: Path, wish: tuple[str, ...], says: str) -> None:
     done = rtsr("train", "--config", "tiny.toml", "--data", data, *wish, cwd=tmp_path)
