@@ -54,7 +54,8 @@ def train_command(
     if not session.train(every, minutes):
         print(f"stopped after {minutes:g} minutes; the same command goes on from the last checkpoint in {runs}")
         return
-    card = session.export(f"rtsr train --config {shlex.quote(str(config))} --data DIR")
+    exactly = "" if precision == "float32" else f" --precision {precision}"
+    card = session.export(f"rtsr train --config {shlex.quote(str(config))} --data DIR{exactly}")
     print(
         f"{Network(card, folder / f'{card.name}.toml').path}: {card.summary}; "
         + ", ".join(f"{k} {q.psnr:.2f} dB" for k, q in card.quality.items())

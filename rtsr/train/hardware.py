@@ -64,5 +64,5 @@ def choose_hardware(device: str = "auto", precision: str = "float32") -> Hardwar
 
 def computes_in_bf16() -> bool:
     """Whether this processor multiplies values of 16 bits, and faster than float32, as far as PyTorch can tell."""
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch before 2.10 cannot.
+    able = getattr(torch.cpu, "get_capabilities", dict)()  # Older releases of PyTorch do not say.
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

@@ -47,7 +47,8 @@ def test_trains_resumes_exports_and_scores(data: Path, tmp_path: Path) -> None:
     check_hash(card, tmp_path / "engines" / "tiny.onnx")
     again = rtsr(*wish, cwd=tmp_path)
     assert again.returncode == 0 and "last step already" in again.stderr
-    assert card.quality["Set5"].images == 2 and card.parameters == 22_875 and "rtsr train" in card.training
+    assert card.quality["Set5"].images == 2 and card.parameters == 22_875
+    assert card.training.startswith("rtsr train --config tiny.toml --data DIR; 6 steps")
 
 
 def test_a_folder_without_the_images_is_named(data: Path, tmp_path: Path) -> None:
