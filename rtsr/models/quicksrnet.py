@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from rtsr.errors import UsageError
 
 THREE_HALVES = Fraction(3, 2)
+EDGES, STRAY = 3.0, 0.1
+"""Parts of PyTorch's random weights that kernels of the first convolution and of the middle layers start with."""
 
 
 class ReLU1(nn.Module):
@@ -67,11 +69,16 @@ class QuickSRNet(nn.Module):
 
         The paper adds identities to small random weights. Here the three channels that carry the image
         start as the exact identity and the last convolution reads only them (`last_convolution`), so that the
-        network starts as nearest-neighbour resampling to the letter; all other channels are random and free to learn.
+        network starts as nearest-neighbour resampling to the letter. All other channels begin with the edges that
+        random kernels without a mean find, and pass through the middle layers nearly as they are: with larger random
+        weights they would stray towards the limits of ReLU1, layer by layer
+        (docs/decisions/0023-how-deep-plain-networks-start.md).
         """
+        self.conv_first.weight -= self.conv_first.weight.mean((1, 2, 3), keepdim=True)
         for conv in [self.conv_first, *self.conv_mid]:
+            conv.weight *= EDGES if conv is self.conv_first else STRAY
+            conv.bias.zero_()
             conv.weight[:3] = 0
-            conv.bias[:3] = 0
             for i in range(conv.in_channels):
                 conv.weight[i, i, 1, 1] += 1
 

@@ -15,7 +15,7 @@ from rtsr.errors import TrainError
 OBJECTIVES = ("plain", "contrastive", "dense", "sparse", "exits", "estimator")
 """What can be minimised; see `rtsr.train.objectives`."""
 PHASE_KEYS = (
-    "objective", "steps", "batch", "patch", "lr", "hold", "loss", "luma", "expand", "alive", "average",
+    "objective", "steps", "batch", "patch", "lr", "hold", "loss", "luma", "expand", "alive", "carry", "average",
     "contrast", "sparsity", "mask_lr", "backbone_lr",
 )  # fmt: skip
 """What each phase of a recipe may set for itself."""
@@ -76,6 +76,9 @@ class Recipe:
     alive: float = 0.0
     """Weight of how far channels behind clipped activations are from doing something, so that none dies (QuickSRNet's,
     see `rtsr.models.quicksrnet.ReLU1`)."""
+    carry: bool = False
+    """Whether the image passes all layers but the last unchanged, in channels of its own (QuickSRNet's), see
+    `rtsr.train.carry`."""
     average: float = 0.999
     """Decay of the running average of the weights that is evaluated and exported."""
     start: str = ""
@@ -179,6 +182,6 @@ def _known(raw: dict, allowed: tuple[str, ...]) -> None:
 
 def _expect(name: str, value: object, kind: object) -> None:
     """Raise TrainError unless `value` is text or a number where its field is one."""
-    allowed = {int: (int,), float: (int, float), str: (str,)}.get(kind)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    if allowed and (not isinstance(value, allowed) or isinstance(value, bool)):
+    allowed = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}.get(kind)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    if allowed and (not isinstance(value, allowed) or isinstance(value, bool) is not (kind is bool)):
         raise TrainError(f"{name} has the wrong type: {value!r}")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rtsr.errors import TrainError
 from rtsr.models import build
+from rtsr.train.carry import carry
 from rtsr.train.expand import expand
 from rtsr.train.inherit import inherit
 from rtsr.train.objectives import Objective, objective_of
@@ -21,7 +22,7 @@ class State:
     """The changing side of a run of a recipe."""
 
     model: nn.Module
-    """The network, its convolutions expanded where the recipe says so."""
+    """The network, its convolutions expanded, the image carried where the recipe says so."""
     average: nn.Module
     """A running average of the weights of `model`, collapsed: what is evaluated and exported."""
     objective: Objective
@@ -82,6 +83,8 @@ def begin(recipe: Recipe, start: dict[str, Tensor] | None, device: str) -> State
     average.load_state_dict(model.state_dict())
     if recipe.expand:
         expand(model, recipe.expand)
+    if recipe.carry:
+        carry(model)
     model, average = model.to(device), average.to(device)
     objective = objective_of(recipe, model)
     groups = objective.parameters(model, recipe.lr)
