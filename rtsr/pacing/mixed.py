@@ -90,8 +90,8 @@ class Way:
 
     @property
     def cost(self) -> float:
-        """What it costs beside others: multiply-adds in 8 bits count for half."""
-        return self.macs / 2 if self.int8 else self.macs
+        """What it costs beside others."""
+        return cost_of(self.macs, self.int8)
 
     @property
     def noise(self) -> float:
@@ -108,6 +108,11 @@ class Way:
         """The mean of so many turned copies' results."""
         gain, lost = self.gain_in_floats * (1 + TURNS[turns]), self.lost * LEFT[turns]
         return replace(self, turns=turns, macs=turns * self.macs, gain=gain - lost, lost=lost)
+
+
+def cost_of(macs: float, int8: bool) -> float:
+    """What `macs` multiply-adds cost beside others: in 8 bits they count for half."""
+    return macs / 2 if int8 else macs
 
 
 def find_ways(
