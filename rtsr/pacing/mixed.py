@@ -96,7 +96,7 @@ class Way:
     @property
     def noise(self) -> float:
         """Mean squared error that 8 bits add to what would be reached in floats, white being 1."""
-        layers = self.network.card.radius - 1  # Of 3x3, of which all but the last are rounded.
+        layers = self.network.card.radius - 0.5  # Of 3x3; the last adds less: its results are rounded to be seen, too.
         return LEFT[self.turns] * NOISE * layers if self.int8 else 0.0
 
     @property

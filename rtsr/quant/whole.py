@@ -17,17 +17,18 @@ PLAIN = [(3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1]
 """Kernel, strides, pads, dilations and groups of convolutions that are put into whole numbers."""
 OPSET = 13
 """The first with a scale for each output."""
+WIDTH = 16
+"""Outputs of the last convolution become a multiple of it: ONNX Runtime takes longer for 12 of them than for 32."""
 
 
 def in_whole_numbers(model: ModelProto) -> ModelProto:
-    """`model`, of convolutions with a Clip to [0, 1] behind each, with all but the first and the last in 8 bits.
+    """`model`, of convolutions with a Clip to [0, 1] behind each, with all but the first in 8 bits.
 
     Pictures go in and come out as they did. Between layers flow multiples of 1/255, exact in unsigned 8 bits; weights
     have signed 8, a scale for each output, rounded one layer after the other by what it sees of made-up pictures when
-    those before it are rounded already (see `rtsr.quant.steps.quantise`); biases have 32. The first convolution, whose
-    inputs are no multiples of 1/255 where they come from video, and the last, whose error is seen as it is, stay in
-    floats: they take little of the time. Written with QuantizeLinear and DequantizeLinear around each layer, which
-    ONNX Runtime fuses. Source: "QuickSRNet", section 4, for the form; ranges and rounding are ours.
+    those before it are rounded already (see `rtsr.quant.steps.quantise`); biases have 32. The first convolution stays
+    in floats: what it sees of video are no multiples of 1/255. Written with QuantizeLinear and DequantizeLinear around
+    each layer, which ONNX Runtime fuses. Source: "QuickSRNet", section 4, for the form; ranges and rounding are ours.
 
     Raises EngineError for a graph of another form, and for one that has nothing between its first and last convolution.
     """
@@ -40,17 +41,22 @@ def in_whole_numbers(model: ModelProto) -> ModelProto:
     flow, seen = graph.input[0].name, pictures(3)
     for place, (conv, clip) in enumerate(layers):
         weight, bias = values[conv.input[1]], values[conv.input[2]]
-        if 0 < place < len(layers) - 1:
-            weight, bias = made.quantise(conv, windows(seen, (3, 3), pads=(1, 1, 1, 1)))
+        outputs, last = len(bias), place == len(layers) - 1
+        if last:
+            weight, bias = _wide(weight), _wide(bias)
+        if place:
+            kernel, strides, pads, *_ = _form(conv, values)
+            steps, scales = quantise(weight, windows(seen, kernel, strides, pads))
+            weight = (steps * scales[:, None, None, None]).astype(np.float32)
+            bias = made.whole(conv, steps, scales, bias)
         else:
             made.keep(conv)
         made.layer(conv, clip, flow)
-        flow = clip.output[0]
-        if place < len(layers) - 1:
-            flow = made.rounded(flow)
+        flow = made.rounded(clip.output[0], outputs if len(bias) > outputs else None)
+        if not last:
             seen = (np.rint(_run(seen, weight, bias) * LEVELS) / LEVELS).astype(np.float32)
     for node in rest:
-        made.copy(node)
+        made.copy(node, {layers[-1][1].output[0]: flow})
     found = helper.make_graph(made.nodes, "network", graph.input, graph.output, list(made.values.values()))
     whole = helper.make_model(found, opset_imports=model.opset_import, ir_version=model.ir_version)
     whole.producer_name = "rtsr"
@@ -78,10 +84,13 @@ class _Written:
             if name in self._known:
                 self._add(name, self._known[name])
 
-    def copy(self, node: NodeProto) -> None:
-        """Take over `node` as it is."""
+    def copy(self, node: NodeProto, renamed: dict[str, str]) -> None:
+        """Take over `node` as it is, with some of its inputs `renamed`."""
         self.keep(node)
-        self.nodes.append(node)
+        added = NodeProto()
+        added.CopyFrom(node)
+        added.input[:] = [renamed.get(name, name) for name in node.input]
+        self.nodes.append(added)
 
     def layer(self, conv: NodeProto, clip: NodeProto, flow: str) -> None:
         """Add the convolution, of `flow`, and its clip."""
@@ -91,22 +100,28 @@ class _Written:
         added.input[0] = flow
         self.nodes += [added, clip]
 
-    def rounded(self, flow: str) -> str:
-        """Let `flow` become multiples of 1/255; returns what they are called."""
+    def rounded(self, flow: str, count: int | None) -> str:
+        """Let `flow`, or its first `count` channels, become multiples of 1/255; returns what they are called."""
         whole, back = f"{flow}/whole", f"{flow}/rounded"
         self.nodes.append(helper.make_node("QuantizeLinear", [flow, "step", "zero"], [whole], whole))
+        if count is not None:
+            few = f"{flow}/few"
+            values = {"from": 0, "to": count, "of": 1}
+            ends = [self._add(f"{few}/{name}", np.array([value])) for name, value in values.items()]
+            self.nodes.append(helper.make_node("Slice", [whole, *ends], [few], few))
+            whole = few
         self.nodes.append(helper.make_node("DequantizeLinear", [whole, "step", "zero"], [back], back))
         return back
 
-    def quantise(self, conv: NodeProto, seen: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Give `conv` weights and a bias in whole numbers, by what it has `seen`; returns what they stand for."""
-        weight, bias = (self._known[name] for name in conv.input[1:])
-        steps, scales = quantise(weight, seen)
+    def whole(
+        self, conv: NodeProto, steps: NDArray[np.int8], scales: NDArray[np.float32], bias: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Give `conv` weights of these `steps`, and the `bias` in whole numbers; returns what that then stands for."""
         parts = scales / np.float32(LEVELS)
         sums = np.rint(bias / parts).astype(np.int32)
         self._constant(conv.input[1], steps, scales)
         self._constant(conv.input[2], sums, parts)
-        return (steps * scales[:, None, None, None]).astype(np.float32), (sums * parts).astype(np.float32)
+        return (sums * parts).astype(np.float32)
 
     def _constant(self, name: str, whole: NDArray[Any], scales: NDArray[np.float32]) -> None:
         """The constant `name` as `whole` numbers, and a node that makes it of them."""
@@ -123,7 +138,8 @@ def _layers(
     while len(nodes) >= 2 and _is_layer(nodes[0], nodes[1], flow, values):
         flow = nodes[1].output[0]
         layers.append((nodes.pop(0), nodes.pop(0)))
-    if len(layers) < 3 or any(_form(conv, values) != PLAIN for conv, _ in layers[1:-1]):
+    forms = [_form(conv, values) for conv, _ in layers[1:]]
+    if len(layers) < 3 or any(form != PLAIN for form in forms[:-1]) or forms[-1][3:] != PLAIN[3:]:
         raise EngineError(
             "8 bits are for networks of 3x3 convolutions with a clip to [0, 1] behind each, and at least one between "
             "the first and the last, as QuickSRNet has them; this one is of another kind"
@@ -145,6 +161,11 @@ def _form(conv: NodeProto, values: dict[str, NDArray[Any]]) -> list[Any]:
     usual = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1}
     found = (settings.get(name, value) for name, value in usual.items())
     return [values[conv.input[1]].shape[2:], *(tuple(value) if isinstance(value, list) else value for value in found)]
+
+
+def _wide(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weights or biases of as many outputs as there are, and of further ones that are 0 up to a multiple of WIDTH."""
+    return np.pad(values, [(0, -len(values) % WIDTH), *[(0, 0)] * (values.ndim - 1)])
 
 
 def _run(image: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -188,7 +188,7 @@ def test_8_bits_gain_nothing_where_there_is_little_to_see() -> None:
                      turned=False, forms=lambda _: [True])  # fmt: skip
     engine = MixedExits(network.card, ways, {way.form: FakeStagedEngine(X2) for way in ways})
     assert [exit.noise > 0 for exit in engine.card.exits] == [way.int8 for way in ways] and ways[-1].int8
-    assert engine.card.exits[-1].noise == 2 * NOISE, "a radius of 3 is that of three layers, two of them rounded"
+    assert engine.card.exits[-1].noise == 2.5 * NOISE, "a radius of 3 is that of three layers, the last counts half"
     lossy = replace(ways[-1], gain=3.0, lost=0.1)
     (only,) = MixedExits(network.card, [lossy], {lossy.form: FakeStagedEngine(X2)}).card.exits
     assert only.gain == pytest.approx(3.1), "what 8 bits lose is noise, and no smaller gain"
