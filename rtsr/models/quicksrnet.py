@@ -69,9 +69,9 @@ class QuickSRNet(nn.Module):
 
         The paper adds identities to small random weights. Here the three channels that carry the image
         start as the exact identity and the last convolution reads only them (`last_convolution`), so that the
-        network starts as nearest-neighbour resampling to the letter. All other channels begin with the edges that
-        random kernels without a mean find, and pass through the middle layers nearly as they are: with larger random
-        weights they would stray towards the limits of ReLU1, layer by layer
+        network starts as nearest-neighbour resampling to the letter. All other channels begin with the edges and
+        colours that random kernels without a mean find, and pass through the middle layers nearly as they are: with
+        larger random weights they would stray towards the limits of ReLU1, layer by layer
         (docs/decisions/0023-how-deep-plain-networks-start.md).
         """
         self.conv_first.weight -= self.conv_first.weight.mean((1, 2, 3), keepdim=True)

@@ -8,6 +8,7 @@ from rtsr.errors import TrainError
 from rtsr.models.quicksrnet import QuickSRNet
 
 COLOURS = 3
+"""Channels that carry the image, the first ones."""
 
 
 class Carried(nn.Module):
@@ -24,6 +25,12 @@ class Carried(nn.Module):
         return torch.cat((self.kept, values[COLOURS:]))
 
 
+def check_carries(model: nn.Module) -> None:
+    """Raise TrainError unless `model` can carry the image in channels of its own."""
+    if not isinstance(model, QuickSRNet):
+        raise TrainError("only plain QuickSRNets carry the image in channels of its own; leave out carry")
+
+
 def carry(model: nn.Module) -> None:
     """Let the image pass all layers of `model` but the last unchanged while it trains, as it does at the start.
 
@@ -32,13 +39,16 @@ def carry(model: nn.Module) -> None:
     as beside a shortcut, and nothing is left to be removed when it ships. Raises TrainError for other networks, and
     where `model` has trained without.
     """
-    if not isinstance(model, QuickSRNet):
-        raise TrainError("only plain QuickSRNets carry the image in channels of its own: leave out carry")
+    check_carries(model)
+    assert isinstance(model, QuickSRNet)
     for conv in (model.conv_first, *model.conv_mid):
         assert isinstance(conv, nn.Conv2d) and conv.bias is not None
         identity = torch.zeros_like(conv.weight[:COLOURS])
         identity[range(COLOURS), range(COLOURS), 1, 1] = 1
         if not torch.equal(conv.weight[:COLOURS], identity) or conv.bias[:COLOURS].any():
-            raise TrainError("carry needs the image in the first three channels: start from nothing, or with carry")
+            raise TrainError(
+                "carry needs the image in the first three channels, and these weights were trained without; leave it "
+                "out, or start from nothing"
+            )
         parametrize.register_parametrization(conv, "weight", Carried(conv.weight))
         parametrize.register_parametrization(conv, "bias", Carried(conv.bias))

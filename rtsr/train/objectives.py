@@ -10,6 +10,7 @@ from rtsr.errors import TrainError
 from rtsr.models.multi_exit import ESTIMATED_PATCH, MultiExit
 from rtsr.models.quicksrnet import ReLU1
 from rtsr.models.smsr import SMSR, Unmasked
+from rtsr.train.carry import check_carries
 from rtsr.train.losses import RandomFeatures, bicubic, contrast, decibels, fidelity
 from rtsr.train.recipe import Recipe
 
@@ -197,6 +198,8 @@ def objective_of(recipe: Recipe, model: nn.Module) -> Objective:
         raise TrainError(f"{recipe.arch} has no clipped activations that channels could die behind; leave out alive")
     if recipe.alive and (recipe.objective == "estimator" or (recipe.objective == "exits" and not recipe.backbone_lr)):
         raise TrainError(f"alive is for phases that train the backbone; leave it out of the phase {recipe.objective}")
+    if recipe.carry:
+        check_carries(model)
     if recipe.objective == "estimator" and recipe.patch != ESTIMATED_PATCH:
         raise TrainError(f"the estimator judges patches of {ESTIMATED_PATCH} pixels: set patch = {ESTIMATED_PATCH}")
     return OBJECTIVES[recipe.objective](recipe)

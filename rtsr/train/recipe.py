@@ -8,6 +8,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 from rtsr.errors import TrainError
@@ -169,6 +170,8 @@ def _assemble(raw: dict) -> Recipe:
         grows = {"start": made[-1].name} if made else {}
         naming = {"name": name, "earlier": tuple(made)} if last else {"name": f"{name}-phase{number}"}
         made.append(Recipe(**{**raw, **phase, **grows, **naming}))
+    if any(later.carry and not earlier.carry for earlier, later in pairwise(made)):
+        raise TrainError("carry is for the first phases: behind one without it the image is in no channel of its own")
     if made[-1].objective == "dense":
         raise TrainError("the objective dense leaves masks untrained: let a phase with the objective sparse come last")
     return made[-1]
@@ -181,7 +184,7 @@ def _known(raw: dict, allowed: tuple[str, ...]) -> None:
 
 
 def _expect(name: str, value: object, kind: object) -> None:
-    """Raise TrainError unless `value` is text or a number where its field is one."""
+    """Raise TrainError unless `value` is text, a number or true or false where its field is one."""
     allowed = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}.get(kind)  # pyright: ignore[reportArgumentType, reportCallIssue]
     if allowed and (not isinstance(value, allowed) or isinstance(value, bool) is not (kind is bool)):
         raise TrainError(f"{name} has the wrong type: {value!r}")

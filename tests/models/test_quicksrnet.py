@@ -38,6 +38,18 @@ def test_starts_as_nearest_neighbour(arch, scale):
 
 
 @torch.no_grad()
+def test_channels_beside_the_image_start_with_what_differs_in_it_and_keep_it():
+    model = build("quicksrnet-large", Fraction(2))
+    assert isinstance(model, QuickSRNet)
+    grey = torch.full((1, 3, 16, 16), 0.7)
+    assert model.conv_first(grey)[:, 3:, 1:-1, 1:-1].abs().max() < 1e-5
+    low = image(2, 3, 48, 40)
+    first, last = model.activation(model.conv_first(low))[:, 3:], model.features(low)[:, 3:]
+    assert (first - last).abs().mean() < 0.5 * first.mean()
+    assert ((last <= 0) | (last >= 1)).float().mean() < 0.2
+
+
+@torch.no_grad()
 def test_the_folded_head_equals_pixel_unshuffle_and_a_1x1_convolution():
     model = random_network("quicksrnet-small", X1_5)
     features = image(2, 32, 10, 14)

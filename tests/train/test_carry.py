@@ -12,6 +12,7 @@ from rtsr.models import build
 from rtsr.models.quicksrnet import QuickSRNet
 from rtsr.train.carry import carry
 from rtsr.train.loop import train
+from rtsr.train.objectives import objective_of
 from rtsr.train.recipe import Recipe, read_recipe
 from rtsr.train.state import begin
 from tests.train.pictures import resumes_exactly, small_crops
@@ -41,17 +42,36 @@ def test_without_it_the_image_changes_on_its_way(tmp_path: Path) -> None:
     assert train(recipe, small_crops(recipe), tmp_path / "c.pt", lambda _: "", lambda _: None)
     state = begin(recipe, None, "cpu")
     state.load(tmp_path / "c.pt")
-    with pytest.raises(TrainError, match="start from nothing, or with carry"):
+    with pytest.raises(TrainError, match="leave it out, or start from nothing"):
         carry(state.average)
+
+
+def test_a_phase_goes_on_from_one_that_carried_and_lets_go() -> None:
+    first = begin(RECIPE, None, "cpu").average.state_dict()
+    further = begin(RECIPE, first, "cpu")
+    assert all(torch.equal(further.average.state_dict()[name], value) for name, value in first.items())
+    free = begin(replace(RECIPE, carry=False), first, "cpu")
+    assert type(free.model.get_submodule("conv_mid.0")) is torch.nn.Conv2d
 
 
 def test_a_stopped_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     assert resumes_exactly(RECIPE, tmp_path)
 
 
-def test_networks_without_such_channels_are_refused() -> None:
+@pytest.mark.parametrize("arch", ["rlfn-s", "enaf-quicksrnet-medium"])
+def test_networks_without_such_channels_are_refused_before_anything_is_trained(arch: str) -> None:
     with pytest.raises(TrainError, match="leave out carry"):
-        carry(build("rlfn-s", Fraction(2)))
+        objective_of(replace(RECIPE, arch=arch), build(arch, Fraction(2)))
+
+
+def test_what_was_let_go_is_not_carried_again(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        'arch = "quicksrnet-small"\nscale = 2\nflavour = "photo"\nphotos = ["p"]\n'
+        "[[phases]]\nsteps = 5\n[[phases]]\nsteps = 5\ncarry = true\n"
+    )
+    with pytest.raises(TrainError, match=r"r\.toml: carry is for the first phases"):
+        read_recipe(recipe)
 
 
 def test_it_is_yes_or_no(tmp_path: Path) -> None:
