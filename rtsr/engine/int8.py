@@ -16,7 +16,7 @@ MARK = ": in 8 bits"
 SIDE, ROUNDS = 96, 7
 """Of the picture that is timed, in input pixels, and how often it is."""
 CLOSE = 4 / 255
-"""Root mean square by which the two forms may differ, white being 1: rounding makes 0.6 to 1.3 levels of it, and sums
+"""Root mean square by which the two forms may differ, white being 1: rounding makes 1 to 2 levels of it, and sums
 that overflow, as they do on x86 processors without VNNI, ten and more."""
 WORTHWHILE = 0.8
 """Share of the time of floats up to which a deadline is better served in 8 bits."""

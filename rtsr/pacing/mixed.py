@@ -96,7 +96,7 @@ class Way:
     @property
     def noise(self) -> float:
         """Mean squared error that 8 bits add to what would be reached in floats, white being 1."""
-        layers = self.network.card.radius - 0.5  # Of 3x3; the last adds less: its results are rounded to be seen, too.
+        layers = self.network.card.radius - 0.5  # Of 3x3; the last adds half as much.
         return LEFT[self.turns] * NOISE * layers if self.int8 else 0.0
 
     @property
@@ -111,7 +111,10 @@ class Way:
 
 
 def cost_of(macs: float, int8: bool) -> float:
-    """What `macs` multiply-adds cost beside others: in 8 bits they count for half."""
+    """What `macs` multiply-adds cost beside others: in 8 bits they count for half.
+
+    It may be less, but then Medium in 8 bits came before Small in floats, which loses less where little is lost.
+    """
     return macs / 2 if int8 else macs
 
 

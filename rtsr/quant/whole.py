@@ -15,6 +15,10 @@ LEVELS = 255
 
 PLAIN = [(3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1]
 """Kernel, strides, pads, dilations and groups of convolutions that are put into whole numbers."""
+GREYS = np.repeat(np.arange(LEVELS + 1)[:, None] / LEVELS, 3, axis=1)
+"""(256, 3): the colours of flat pictures."""
+MOST_GAIN = 0.01
+"""By how much a scale may be changed for greys: what lies further off is no mean of what it sees, but a difference."""
 OPSET = 13
 """The first with a scale for each output."""
 WIDTH = 16
@@ -26,9 +30,11 @@ def in_whole_numbers(model: ModelProto) -> ModelProto:
 
     Pictures go in and come out as they did. Between layers flow multiples of 1/255, exact in unsigned 8 bits; weights
     have signed 8, a scale for each output, rounded one layer after the other by what it sees of made-up pictures when
-    those before it are rounded already (see `rtsr.quant.steps.quantise`); biases have 32. The first convolution stays
-    in floats: what it sees of video are no multiples of 1/255. Written with QuantizeLinear and DequantizeLinear around
-    each layer, which ONNX Runtime fuses. Source: "QuickSRNet", section 4, for the form; ranges and rounding are ours.
+    those before it are rounded already (see `rtsr.quant.steps.quantise`); biases have 32. Scales are set so that greys
+    are multiplied by what they were before: else neighbouring pixels of the result would differ on flat pictures. The
+    first convolution stays in floats: what it sees of video are no multiples of 1/255. Written with QuantizeLinear and
+    DequantizeLinear around each layer, which ONNX Runtime fuses. Source: "QuickSRNet", section 4, for the form; ranges
+    and rounding are ours.
 
     Raises EngineError for a graph of another form, and for one that has nothing between its first and last convolution.
     """
@@ -38,7 +44,7 @@ def in_whole_numbers(model: ModelProto) -> ModelProto:
     values = {value.name: numpy_helper.to_array(value) for value in graph.initializer}
     layers, rest = _layers(graph, values)
     made = _Written(values)
-    flow, seen = graph.input[0].name, pictures(3)
+    flow, seen, flat = graph.input[0].name, pictures(3), GREYS
     for place, (conv, clip) in enumerate(layers):
         weight, bias = values[conv.input[1]], values[conv.input[2]]
         outputs, last = len(bias), place == len(layers) - 1
@@ -47,6 +53,7 @@ def in_whole_numbers(model: ModelProto) -> ModelProto:
         if place:
             kernel, strides, pads, *_ = _form(conv, values)
             steps, scales = quantise(weight, windows(seen, kernel, strides, pads))
+            scales *= _gain(flat @ _taps(weight), flat @ _taps(steps * scales[:, None, None, None]))
             weight = (steps * scales[:, None, None, None]).astype(np.float32)
             bias = made.whole(conv, steps, scales, bias)
         else:
@@ -55,6 +62,7 @@ def in_whole_numbers(model: ModelProto) -> ModelProto:
         flow = made.rounded(clip.output[0], outputs if len(bias) > outputs else None)
         if not last:
             seen = (np.rint(_run(seen, weight, bias) * LEVELS) / LEVELS).astype(np.float32)
+            flat = np.rint(np.clip(flat @ _taps(weight) + bias, 0, 1) * LEVELS) / LEVELS
     for node in rest:
         made.copy(node, {layers[-1][1].output[0]: flow})
     found = helper.make_graph(made.nodes, "network", graph.input, graph.output, list(made.values.values()))
@@ -139,10 +147,19 @@ def _layers(
         flow = nodes[1].output[0]
         layers.append((nodes.pop(0), nodes.pop(0)))
     forms = [_form(conv, values) for conv, _ in layers[1:]]
-    if len(layers) < 3 or any(form != PLAIN for form in forms[:-1]) or forms[-1][3:] != PLAIN[3:]:
+    made = {node.output[0] for pair in layers for node in pair}
+    shown = {name for node in nodes for name in node.input} & made
+    if (
+        len(layers) < 3
+        or any(form != PLAIN for form in forms[:-1])
+        or forms[-1][3:] != PLAIN[3:]
+        or values[layers[0][0].input[1]].shape[1] != GREYS.shape[1]
+        or shown != {flow}
+    ):
         raise EngineError(
-            "8 bits are for networks of 3x3 convolutions with a clip to [0, 1] behind each, and at least one between "
-            "the first and the last, as QuickSRNet has them; this one is of another kind"
+            "8 bits are for networks from RGB, of 3x3 convolutions with a clip to [0, 1] behind each, at least one "
+            "between the first and the last, and what arranges pixels behind that, as QuickSRNet has them; this one is "
+            "of another kind"
         )
     return layers, nodes
 
@@ -166,6 +183,17 @@ def _form(conv: NodeProto, values: dict[str, NDArray[Any]]) -> list[Any]:
 def _wide(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Weights or biases of as many outputs as there are, and of further ones that are 0 up to a multiple of WIDTH."""
     return np.pad(values, [(0, -len(values) % WIDTH), *[(0, 0)] * (values.ndim - 1)])
+
+
+def _taps(weight: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(inputs, outputs): what a convolution with `weight` multiplies flat pictures by."""
+    return weight.sum((2, 3), dtype=np.float64).T
+
+
+def _gain(wanted: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(outputs,): what to multiply `found` (pictures, outputs) by to come nearest to `wanted`; 1 where that is far."""
+    gain = (wanted * found).sum(0) / np.maximum((found * found).sum(0), np.finfo(np.float64).tiny)
+    return np.where(np.abs(gain - 1) <= MOST_GAIN, gain, 1).astype(np.float32)
 
 
 def _run(image: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:

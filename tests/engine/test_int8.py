@@ -37,14 +37,15 @@ def test_what_ships_is_near_its_floats(name: str) -> None:
 @pytest.mark.skipif(not RIGHT, reason="this processor has no instructions for 8-bit products, and rtsr refuses them")
 @pytest.mark.parametrize("name", WHOLE)
 def test_flat_greys_stay_within_two_levels(name: str) -> None:
-    """Rounding is alike wherever a picture is, but for its borders; single pixels are in whole levels."""
+    """Rounding is alike wherever a picture is, but for its borders: all pixels are the same, and greys keep no tint."""
     with open_int8(WHOLE[name], 1, None) as engine:
         edge = engine.card.output_side(2 * (engine.card.radius // 2 + 1))
         greys = range(16, 236, 8)
         made = [engine.infer(np.full((1, 3, 24, 24), level / 255, np.float32))[0] * 255 for level in greys]
         off = np.array([image[:, edge:-edge, edge:-edge] - level for image, level in zip(made, greys, strict=True)])
-        assert np.abs(off.mean((2, 3))).max() < 2.5
-        assert np.abs(off).max() < 3.5
+        assert np.abs(off).max() < (1.5 if engine.card.arch == "quicksrnet-small" else 2.5)
+        assert np.ptp(off, axis=(2, 3)).max() == 0
+        assert np.abs(off.mean((0, 2, 3))).max() < 0.5
 
 
 def test_a_trial_is_made_once_and_says_what_pays() -> None:

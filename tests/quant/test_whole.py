@@ -13,7 +13,7 @@ from rtsr.quant.pictures import pictures
 from rtsr.quant.whole import in_whole_numbers
 from rtsr.resources import folder, networks
 
-NAMES = ["quicksrnet-small-x2-photo", "quicksrnet-medium-x1.5-capture"]
+NAMES = ["quicksrnet-small-x2-photo", "quicksrnet-medium-x1.5-capture", "quicksrnet-small-x4-photo"]
 
 
 def shipped(name: str) -> ModelProto:
@@ -114,6 +114,28 @@ def only_two_layers() -> ModelProto:
     return model
 
 
+def nothing_behind() -> ModelProto:
+    """The last clip makes the result."""
+    model = shipped(NAMES[0])
+    del model.graph.node[-1]
+    model.graph.output[0].name = model.graph.node[-1].output[0]
+    return model
+
+
+def round_the_clip() -> ModelProto:
+    """The result is made of what the last clip has not seen."""
+    model = shipped(NAMES[0])
+    model.graph.node[-1].input[0] = model.graph.node[-3].output[0]
+    return model
+
+
+def groups() -> ModelProto:
+    """The last layer has two groups."""
+    model = changed("weight3", np.zeros((12, 16, 3, 3), np.float32))
+    model.graph.node[-3].attribute.append(helper.make_attribute("group", 2))
+    return model
+
+
 def other_operators() -> ModelProto:
     picture = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])
     node = helper.make_node("Relu", ["image"], ["upscaled"])
@@ -129,6 +151,10 @@ def other_operators() -> ModelProto:
         pytest.param(without_bias, id="no bias"),
         pytest.param(another_way, id="no chain"),
         pytest.param(only_two_layers, id="nothing between"),
+        pytest.param(nothing_behind, id="nothing behind"),
+        pytest.param(round_the_clip, id="round the clip"),
+        pytest.param(groups, id="groups"),
+        pytest.param(lambda: changed("weight0", np.zeros((32, 1, 3, 3), np.float32)), id="luma"),
         pytest.param(other_operators, id="no convolutions"),
     ],
 )
