@@ -95,7 +95,8 @@ def test_damage_is_said_to_be_where_a_network_stream_stops(tmp_path: Path) -> No
     address = f"udp://127.0.0.1:{free_port()}"
     with sending(tmp_path / "bad.ts", address):
         report = upscale(address, tmp_path / "out.mkv")
-    assert_accounted(report)
+    counts = counts_of(report)  # Pictures made up for damaged ones show others' numbers: they cannot be told apart.
+    assert report.frames == sum(counts.values()) - counts["dropped"] > 0
     assert any("was ended: no picture arrived" in note for note in report.notes), report.notes
     assert any("damaged video packets were left out" in note for note in report.notes), report.notes
 
