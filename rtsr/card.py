@@ -43,7 +43,7 @@ class Exit:
     quality: dict[str, Quality] = field(default_factory=dict)
     """Scores of this exit by data set."""
     noise: float = 0.0
-    """Mean squared error, white being 1, that it adds to every picture however smooth."""
+    """Mean squared error, white being 1, that it adds to pictures with much detail; to smooth ones less."""
 
     def __post_init__(self) -> None:
         _expect(

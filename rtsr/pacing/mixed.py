@@ -35,9 +35,9 @@ Image Super-Resolution", section 3.4."""
 
 IN_8_BITS = " in 8 bits"
 """Behind the names of networks that are run so, for people."""
-NOISE = 0.04 / 255**2
-"""Mean squared error that each layer adds whose results are rounded to 8 bits, to every picture alike: 0.03 to 0.05 on
-tiles of three games, where there is anything to see (docs/decisions/0021-eight-bits-on-the-processor.md)."""
+NOISE = 0.05 / 255**2
+"""Mean squared error that each layer adds whose results are rounded to 8 bits, where there is much to see; to smooth
+tiles less, see `rtsr.pacing.judge` (docs/decisions/0021-eight-bits-on-the-processor.md)."""
 LEFT = {1: 1.0, 2: 0.65, 4: 0.5, 8: 0.45}
 """By turned copies, the part of what 8 bits lose that their mean loses, too: as measured on frames of three games, 0.53
 to 0.70, 0.43 to 0.59 and 0.39 to 0.54."""
@@ -95,7 +95,7 @@ class Way:
 
     @property
     def noise(self) -> float:
-        """Mean squared error that 8 bits add to what would be reached in floats, white being 1."""
+        """Mean squared error that 8 bits add at most to what would be reached in floats, white being 1."""
         layers = self.network.card.radius - 0.5  # Of 3x3; the last adds half as much.
         return LEFT[self.turns] * NOISE * layers if self.int8 else 0.0
 

@@ -37,6 +37,18 @@ def test_what_halving_loses_tells_what_bicubic_will_lose(shared: Path) -> None:
     assert abs(np.mean(logs[0] - logs[1])) < 0.15, "off by more than 1.5 dB on average"
 
 
+def test_8_bits_add_less_to_smooth_tiles() -> None:
+    exits = (Exit(100, 20, radius=0, gain=1.0), Exit(100, 20, radius=0, gain=1.0, noise=1e-5))
+    card, random = replace(CARD, exits=exits), np.random.default_rng(1)
+    added = []
+    for contrast in (0, 2, 8, 200):
+        luma = (20 + contrast * random.random((SIDE, SIDE))).astype(np.uint8)
+        _, plain, rounded = by_likeness(luma, Grid(SIDE, SIDE, SIDE), card)[0, 0]
+        added.append(rounded - plain)
+    assert added == sorted(added) and added[0] > 0
+    np.testing.assert_allclose([added[0], added[-1]], [0.05e-5, 1e-5], rtol=0.06)
+
+
 def test_tiles_of_any_size_get_a_figure() -> None:
     random = np.random.default_rng(3)
     for width, height in ((1, 1), (7, 70), (64, 64), (130, 65)):
