@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from rtsr.errors import TrainError
 from rtsr.models.multi_exit import ESTIMATED_PATCH, MultiExit
-from rtsr.models.quicksrnet import ReLU1
+from rtsr.models.quicksrnet import QuickSRNet, ReLU1
 from rtsr.models.smsr import SMSR, Unmasked
 from rtsr.train.carry import check_carries
 from rtsr.train.losses import RandomFeatures, bicubic, contrast, decibels, fidelity
@@ -59,7 +59,13 @@ class Plain:
         return fidelity(model(batch.low), batch.high, batch.errors, self.recipe)
 
     def parameters(self, model: nn.Module, lr: float) -> list[Group]:
-        return [{"params": _named(model, but=("predictors.", "estimator.")), "lr": lr}]
+        everything = _named(model, but=("predictors.", "estimator."))
+        share = self.recipe.middle_lr
+        if share == 1:
+            return [{"params": everything, "lr": lr}]
+        middle = {id(weights) for weights in _named(model, only=("conv_mid.",))}
+        ends, within = ([w for w in everything if (id(w) in middle) == own] for own in (False, True))
+        return [{"params": ends, "lr": lr}, {"params": within, "lr": lr * share}]
 
     def shown(self, model: nn.Module) -> nn.Module:
         return model
@@ -198,6 +204,8 @@ def objective_of(recipe: Recipe, model: nn.Module) -> Objective:
         raise TrainError(f"{recipe.arch} has no clipped activations that channels could die behind; leave out alive")
     if recipe.alive and (recipe.objective == "estimator" or (recipe.objective == "exits" and not recipe.backbone_lr)):
         raise TrainError(f"alive is for phases that train the backbone; leave it out of the phase {recipe.objective}")
+    if recipe.middle_lr != 1 and not (recipe.objective == "plain" and isinstance(model, QuickSRNet)):
+        raise TrainError("middle_lr is for plain QuickSRNets and the objective plain; leave it out")
     if recipe.carry:
         check_carries(model)
     if recipe.objective == "estimator" and recipe.patch != ESTIMATED_PATCH:

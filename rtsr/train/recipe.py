@@ -17,7 +17,7 @@ OBJECTIVES = ("plain", "contrastive", "dense", "sparse", "exits", "estimator")
 """What can be minimised; see `rtsr.train.objectives`."""
 PHASE_KEYS = (
     "objective", "steps", "batch", "patch", "lr", "hold", "loss", "luma", "expand", "alive", "carry", "average",
-    "contrast", "sparsity", "mask_lr", "backbone_lr",
+    "contrast", "sparsity", "mask_lr", "backbone_lr", "middle_lr",
 )  # fmt: skip
 """What each phase of a recipe may set for itself."""
 
@@ -72,6 +72,9 @@ class Recipe:
     which is far for the rate of weights."""
     backbone_lr: float = 1e-5
     """Learning rate of what the last exit uses, as a share of `lr` (`exits`); 0 freezes it."""
+    middle_lr: float = 1.0
+    """Learning rate of all layers but the first and the last, as a share of `lr` (QuickSRNet's): an image passes them
+    all, and what each step disturbs in one adds up over the others."""
     expand: int = 0
     """Channels of the wide linear block that each convolution trains as, see `rtsr.train.expand`; 0: none, plainly."""
     alive: float = 0.0
@@ -124,6 +127,8 @@ class Recipe:
             raise TrainError("mask_lr is above 0")
         if self.lr <= 0 or self.contrast < 0 or self.sparsity < 0 or not 0 <= self.backbone_lr <= 1:
             raise TrainError("lr is above 0, contrast and sparsity are not below, backbone_lr is between 0 and 1")
+        if not 0 < self.middle_lr <= 1:
+            raise TrainError("middle_lr is a share above 0, at most 1")
         if not (self.photos or self.games or self.pairs):
             raise TrainError("a recipe names its images: photos, games or pairs")
 

@@ -73,6 +73,29 @@ def test_a_frozen_backbone_stays() -> None:
     assert take_step(replace(made("enaf-fsrcnn", "exits"), backbone_lr=0))["backbone"] == 0
 
 
+@pytest.mark.parametrize("expand", [0, 16])
+def test_middle_layers_may_learn_at_a_rate_of_their_own(expand: int) -> None:
+    recipe = replace(made("quicksrnet-small", "plain"), expand=expand, middle_lr=0.2)
+    state = begin(recipe, None, "cpu")
+    names = {id(weights): name for name, weights in state.model.named_parameters()}
+    rates = {names[id(w)]: group["lr"] for group in state.optimiser.param_groups for w in group["params"]}
+    assert rates.keys() == {name for name, weights in state.model.named_parameters() if weights.requires_grad}
+    assert {rate for name, rate in rates.items() if "conv_mid" in name} == {recipe.lr * 0.2}
+    assert {rate for name, rate in rates.items() if "conv_mid" not in name} == {recipe.lr}
+    state.set_pace(0.5)
+    assert {group["lr"] for group in state.optimiser.param_groups} == {recipe.lr * 0.1, recipe.lr * 0.5}
+
+
+@pytest.mark.parametrize(("arch", "objective"), [("smsr", "plain"), ("quicksrnet-small", "contrastive")])
+def test_where_there_are_no_such_layers_a_rate_for_them_is_an_error(arch: str, objective: str) -> None:
+    recipe = replace(made(arch, objective), middle_lr=0.5)
+    with pytest.raises(TrainError, match="middle_lr is for plain QuickSRNets"):
+        objective_of(recipe, build(arch, recipe.scale))
+    for share in (0.0, 1.5):
+        with pytest.raises(TrainError, match="middle_lr is a share above 0, at most 1"):
+            replace(recipe, middle_lr=share)
+
+
 def test_contrastive_adds_the_ratio_to_the_plain_loss() -> None:
     recipe = made("quicksrnet-small", "contrastive")
     model, batch = build(recipe.arch, recipe.scale), load(small_crops(recipe, side=144), 0, "cpu")
