@@ -38,6 +38,9 @@ class ExitsEngine(Engine, Protocol):
     """An engine with several exits, `card.exits`, counted from 1; `infer` takes the last. Exit 0 is bicubic
     interpolation, and none of the engine's."""
 
+    at_once: int
+    """Runs that are worth making side by side, each from a thread of its own."""
+
     def exit(self, k: int, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         """As `infer`, but by exit `k`."""
         ...

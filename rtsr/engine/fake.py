@@ -52,6 +52,7 @@ class FakeStagedEngine(FakeEngine):
 
     STEP = 4 / 255
     BEST = 40.0
+    at_once = 1
 
     def __init__(self, scale: Fraction, exits: int = 3, sign: int = 1) -> None:
         super().__init__(scale)

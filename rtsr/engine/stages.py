@@ -32,6 +32,7 @@ class StagedEngine:
         self.provider = settle(provider, folder / "exit1.onnx", threads)
         self.runtime = self.provider.describe()
         """What runs, for people."""
+        self.at_once = 1
         count = len(card.exits)
         self._stages = [self._load(f"stage{k}") if card.exits[k - 1].stage_macs else None for k in range(1, count + 1)]
         self._heads = [self._load(f"head{k}") for k in range(1, count + 1)]

@@ -32,6 +32,8 @@ class NvidiaNetwork:
     and what does not go as it should. Raises CardError where `network` is not its card's.
     """
 
+    at_once = 1
+
     def __init__(
         self,
         network: Network,

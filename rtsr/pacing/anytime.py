@@ -5,6 +5,7 @@ Nothing here waits or owns a clock: the clock is handed in, and read before ever
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from rtsr.pacing.deadline import CostModel, Least
 from rtsr.pacing.judge import by_estimator
 from rtsr.pacing.picture import Picture
 from rtsr.pacing.plan import SIDE, Planner
+from rtsr.pacing.workers import Workers
 from rtsr.regions import Grid, Region
 from rtsr.surface import Captured, Sized, Surface, Upscaled
 
@@ -91,25 +93,29 @@ class Refiner:
         self._last: _State | None = None
         self._room = float("inf")
         """Pixels of a window for which the engine has memory, as far as is known."""
+        self._workers = Workers(costs, engine.at_once - 1)
+
+    def close(self) -> None:
+        """Let go of its threads; nothing can be refined any more."""
+        self._workers.close()
 
     def within(self, frame: Sized, due_ns: float) -> tuple[Upscaled, Spent]:
         """The upscaled planes of `frame`, as good as can be had until `due_ns`."""
         state = self._begin(frame)
         self._take_over(state, ~state.fresh)
-        due_ns -= self.costs.reserve_ns
-        reached, wanted, most = state.exits.copy(), state.exits, (due_ns - self.clock()) / SLICE
-        if due_ns - self.clock() > self._ready_ns(state) + self.least_ns():
+        reached, wanted, most = state.exits.copy(), state.exits, self._left_ns(due_ns) / SLICE
+        if self._left_ns(due_ns) > self._ready_ns(state) + self.least_ns():
             if not state.picture.few(state.fresh):
                 self._colours(state)
             wanted = self._plan(state, due_ns, reached, most)
         self._refine(state, wanted, due_ns, most)
-        while due_ns - self.clock() > self._ready_ns(state) + self.least_ns():
+        while self._left_ns(due_ns) > self._ready_ns(state) + self.least_ns():
             # Less was needed than expected, or halos left room for something small.
             if not self._refine(state, self._plan(state, due_ns, state.exits, most), due_ns, most):
                 break
         state.spent.short = int((state.exits < wanted).sum())
         if not state.spent.macs and (state.fresh.any() or (state.exits < len(self._planner.macs) - 1).any()):
-            self.costs.relax()  # There was something to do, and no time for it.
+            self._workers.relax()  # There was something to do, and no time for it.
             self._colouring.fade()
             self._planning.fade()
         return self._finish(state)
@@ -154,7 +160,7 @@ class Refiner:
     def _plan(self, state: _State, due_ns: float, reached: NDArray[np.intp] | None, most: float) -> NDArray[np.intp]:
         """The exit wanted for every tile where refining ends at `due_ns`."""
         began = self.clock()
-        budget = due_ns - began - self._ready_ns(state)
+        budget = self._workers.budget_ns(self._left_ns(due_ns) - self._ready_ns(state))
         wanted = self._planner.plan(state.errors, state.picture.grid, self._exit_ns, budget, reached, most)
         if budget > 0:
             self._planning.observe(self.clock() - began)
@@ -234,54 +240,83 @@ class Refiner:
             self._colours(state)
         price = self._exit_ns if timed else self._planner.compute
         regions = self._planner.pieces(state.picture.grid, todo, price, most_ns)
-        # The last is next: best bargains first, and a region that is too long for the time in two halves.
+        # The last is next: best bargains first.
         regions.sort(key=lambda job: self._worth(state, *job))
-        while regions and self.clock() < due_ns:
-            region, k = regions.pop()
-            area, divisible = self._planner.window(state.picture.grid, region, k).area, region.rows * region.columns > 1
-            dear = timed and self._exit_ns(k, area) > due_ns - self.clock()
-            if divisible and (dear or area >= self._room):
-                regions += [(half, k) for half in reversed(region.halves())]
-                continue
-            try:
-                self._refine_region(state, region, k, due_ns)
-            except OutOfMemory:
-                if not divisible:
-                    raise
-                self._room = area
-                regions.append((region, k))
+        self._workers.run(partial(self._drain, state, regions, due_ns), len(regions))
         return state.spent.macs > before
+
+    def _drain(self, state: _State, regions: list[tuple[Region, int]], due_ns: float, costs: CostModel) -> None:
+        """Refine `regions`, the last first, until it is `due_ns`; other threads may do so, too, each by its `costs`."""
+        due_ns -= costs.reserve_ns
+        try:
+            while found := self._next(state.picture.grid, regions, due_ns, costs):
+                try:
+                    self._refine_region(state, *found, due_ns, costs)
+                except OutOfMemory:
+                    region, k = found
+                    if region.rows * region.columns == 1:
+                        raise
+                    with self._workers.lock:
+                        self._room = min(self._room, self._planner.window(state.picture.grid, region, k).area)
+                        regions.append(found)
+        except BaseException:
+            regions.clear()  # Nobody need go on.
+            raise
+
+    def _next(
+        self, grid: Grid, regions: list[tuple[Region, int]], due_ns: float, costs: CostModel
+    ) -> tuple[Region, int] | None:
+        """Take the last of `regions`; one too long for the time, or the engine's memory, in two halves.
+
+        None where nothing is left, or another thread is quicker and this one has no time for it.
+        """
+        with self._workers.lock:
+            while regions and (left := due_ns - self.clock()) > 0:
+                region, k = regions.pop()
+                area = self._planner.window(grid, region, k).area
+                dear = left < float("inf") and costs.expected_ns(f"exit {k}", area) > left
+                if region.rows * region.columns > 1 and (dear or area >= self._room):
+                    regions += [(half, k) for half in reversed(region.halves())]
+                    continue
+                if left < float("inf") and not self._workers.has_time(costs, f"exit {k}", area, left):
+                    regions.append((region, k))
+                    return None
+                return region, k
+        return None
 
     def _worth(self, state: _State, region: Region, k: int) -> float:
         """Error that taking `region` to exit `k` removes, for each pixel and cost."""
         errors = state.errors[region.tiles]
         return float((_at(errors, state.exits[region.tiles]) - errors[..., k]).mean() / self._planner.macs[k])
 
-    def _refine_region(self, state: _State, region: Region, k: int, due_ns: float) -> None:
+    def _refine_region(self, state: _State, region: Region, k: int, due_ns: float, costs: CostModel) -> None:
         """Take `region` to exit `k`, or to the furthest before it that there is time for."""
         reached = int(state.exits[region.tiles].max())
         while k > reached:
             seen = self._planner.window(state.picture.grid, region, k)
             image = state.picture.input(seen)
-            if self._in_time(k, seen.area, due_ns):
+            if due_ns == float("inf") or self.clock() + costs.cautious_ns(f"exit {k}", seen.area) <= due_ns:
                 break
             k -= 1
         else:
             return
-        if self._last is not None and state.large is self._last.large:
-            state.large = tuple(plane.copy() for plane in state.large)
+        with self._workers.lock:
+            if self._last is not None and state.large is self._last.large:
+                state.large = tuple(plane.copy() for plane in state.large)
         began = self.clock()
         upscaled = self.engine.exit(k, image)[0]
         rect = state.picture.grid.rect_of(region)
         self.surface.paste(rect, seen, upscaled, self.card.scale, state.picture.frame, state.large)
-        if self.costs.rates:  # None where no time is kept.
-            self.costs.observe(f"exit {k}", seen.area, self.clock() - began)
-        state.exits[region.tiles] = k
-        state.spent.macs += self._planner.compute(k, seen.area)
+        took = self.clock() - began
+        with self._workers.lock:
+            if costs.rates:  # None where no time is kept.
+                costs.observe(f"exit {k}", seen.area, took)
+            state.exits[region.tiles] = k
+            state.spent.macs += self._planner.compute(k, seen.area)
 
-    def _in_time(self, k: int, pixels: int, due_ns: float) -> bool:
-        """Whether exit `k` over `pixels` would be done by `due_ns`."""
-        return due_ns == float("inf") or self.clock() + self.costs.cautious_ns(f"exit {k}", pixels) <= due_ns
+    def _left_ns(self, due_ns: float) -> float:
+        """Time until `due_ns`, less what is kept back for waits."""
+        return due_ns - self.costs.reserve_ns - self.clock()
 
     def least_ns(self) -> float:
         """Time that the smallest refinement will rarely exceed: one tile with its halo to the first exit."""

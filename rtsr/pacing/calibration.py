@@ -1,6 +1,7 @@
 """What the exits of an engine cost on this machine, measured in well under a second."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from time import perf_counter_ns
@@ -20,22 +21,37 @@ ROUNDS = 3
 LONG_NS = 50e6
 """What takes longer than this twice is timed once."""
 
+SCATTERED = 2.0
+"""Deviations to count with where each region has one thread, whose times scatter more than those of all together."""
+
 Work = Callable[[], object]
 
 
 def calibrate_exits(engine: ExitsEngine) -> CostModel:
-    """Cost of "exit K" for every exit, with putting what it makes into 8-bit planes."""
+    """Cost of "exit K" for every exit, with putting what it makes into 8-bit planes.
+
+    Where several regions are worth refining at once, that is what one takes beside the others.
+    """
+    lanes = engine.at_once
 
     def works(side: int) -> dict[str, Work]:
         image, rect, grey = _noise(side), Rect(0, 0, side, side), np.zeros((side, side), np.uint8)
         large = enlarge((grey, grey[::2, ::2], grey[::2, ::2]), engine.card.scale, True)
 
-        def run(k: int) -> None:
+        def once(k: int) -> None:
             canvas.paste(rect, rect, engine.exit(k, image)[0], engine.card.scale, Colour("bt709"), large)
+
+        def run(k: int) -> None:
+            others = [helpers.submit(once, k) for _ in range(lanes - 1)]
+            once(k)
+            for other in others:
+                other.result()
 
         return {f"exit {k}": partial(run, k) for k in range(1, len(engine.card.exits) + 1)}
 
-    return _calibrate(works)
+    with ThreadPoolExecutor(max(lanes - 1, 1)) as helpers:
+        costs = _calibrate(works)
+    return costs if lanes == 1 else replace(costs, caution=SCATTERED)
 
 
 def calibrate_whole(engines: list[Engine]) -> CostModel:

@@ -5,6 +5,7 @@ need not share layers: a network of the family that costs as much as an exit and
 that lies between two is an exit more (docs/decisions/0017-exits-of-several-networks.md).
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -179,32 +180,59 @@ def open_ways(
     in it alone, and it is an error where there are none.
     """
     with ExitStack() as stack:
-        own = stack.enter_context(means.open(network, tell, size, strict=False))
+        own, means = _open_own(network, means, tell, size)
+        stack.push(own)
         if isinstance(own, PlaneEngine):
             stack.pop_all()
-            return cast(ExitsEngine, own)
+            return own
         ways = find_ways(network, most, turned, forms=partial(_forms, means, own, most < inf))
         if means.precision == "int8" and not any(way.int8 for way in ways):
             stack.enter_context(means.open(network, tell, size))  # Says why not.
         if ways == exits_of(network):
             stack.pop_all()
-            return cast(ExitsEngine, own)
+            return own
         opened: dict[tuple[str, bool], Engine] = {(network.card.name, False): own}
         for way in ways:
             if way.form not in opened:
                 by = replace(means, precision="int8" if way.int8 else None)
                 opened[way.form] = stack.enter_context(by.open(way.network, tell, size))
         stack.pop_all()
-    return MixedExits(network.card, ways, opened)
+    return MixedExits(network.card, ways, opened, own.at_once)
+
+
+def side_by_side(own: Engine, means: Means) -> tuple[int, Means]:
+    """How many runs of engines opened by `means`, as `own` is, are worth making at once, and the means for that.
+
+    On a processor with several cores these are two, with a core less for each: small pieces keep a core busier than
+    two that wait for each other in every layer (docs/decisions/0024-regions-side-by-side.md).
+    """
+    provider, cores = getattr(own, "provider", None), means.threads or os.cpu_count() or 1
+    if provider is None or provider.name != "cpu" or cores == 1:
+        return 1, means
+    # Of more cores, ONNX Runtime takes as many as it thinks best.
+    return 2, replace(means, threads=cores - 1) if means.threads or cores == 2 else means
+
+
+def _open_own(network: Network, means: Means, tell: Tell | None, size: Size | None) -> tuple[ExitsEngine, Means]:
+    """`network` by `means`, and by which means others belong beside it."""
+    own = cast(ExitsEngine, means.open(network, tell, size, strict=False))
+    lanes, means = side_by_side(own, means)
+    if lanes > 1:
+        own.__exit__(None, None, None)
+        own = cast(ExitsEngine, means.open(network, tell, size, strict=False))
+        own.at_once = lanes
+    return own, means
 
 
 class MixedExits:
     """An `ExitsEngine` whose exits are `ways`, cheapest first; `opened` are the engines of their networks, by form.
 
-    Its card is `card`, of the network that was named, with these exits, no scores and no estimator.
+    Its card is `card`, of the network that was named, with these exits, no scores and no estimator. `at_once` runs are
+    worth making side by side, from several threads.
     """
 
-    def __init__(self, card: Card, ways: Sequence[Way], opened: "Opened") -> None:
+    def __init__(self, card: Card, ways: Sequence[Way], opened: "Opened", at_once: int = 1) -> None:
+        self.at_once = at_once
         macs = [0.0, *(way.macs for way in ways)]
         cards = [card_in_8_bits(way.network.card) if way.int8 else way.network.card for way in ways]
         exits = tuple(

@@ -240,6 +240,7 @@ class _Tiles:
         return exit_names(self.engine)
 
     def close(self) -> None:
+        self.refiner.close()
         self.engine.__exit__(None, None, None)
 
 
