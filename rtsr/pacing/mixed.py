@@ -129,11 +129,11 @@ def find_ways(
     """What tiles may get where `network` was named, which has several exits: each reaches more than all that cost less.
 
     Those are its exits, networks of its family, scale and flavour among `known` with all of theirs, and, if `turned`,
-    the best of them turned, in each of its forms, where they cost at most `most` multiply-adds per input pixel. By
-    default the shipped ones are known, if `network` is one of them. Which reaches more was measured: exits have gains,
-    networks with one exit are compared with the last of `network` on the data sets that both have. Where gains were not
-    measured, there are its own exits alone. `forms` says of networks with one exit whether they are run in floats
-    (False), in 8 bits (True) or both.
+    those that cost as much as `network` or more turned, in each form, where they cost at most `most` multiply-adds per
+    input pixel. By default the shipped ones are known, if `network` is one of them. Which reaches more was measured:
+    exits have gains, networks with one exit are compared with the last of `network` on the data sets that both have.
+    Where gains were not measured, there are its own exits alone. `forms` says of networks with one exit whether they
+    are run in floats (False), in 8 bits (True) or both.
     """
     own = exits_of(network)
     if not own[-1].gain:
@@ -143,16 +143,18 @@ def find_ways(
         known = known if network.card_path.resolve() in (n.card_path.resolve() for n in known) else ()
     kin = (other for other in known if other.card != network.card and _kin(other.card) == _kin(network.card))
     found = [*own, *(way for other in kin for way in exits_of(other) or _plain(other, own[-1], forms(other)))]
-    ways: list[Way] = []
+    once: list[Way] = []
     for way in sorted(found, key=lambda way: (way.cost, -way.gain)):
-        more = not ways or (way.gain > ways[-1].gain and way.macs >= ways[-1].macs)
+        more = not once or (way.gain > once[-1].gain and way.macs >= once[-1].macs)
         if way.macs <= most * (1 + 1e-9) and more:
-            ways.append(way)
-    best = [way for way in ways if way.network == ways[-1].network and way.k == ways[-1].k]
-    further = [copy for way in best for copy in _turned(way, most)] if turned else []
-    for way in sorted(further, key=lambda way: (way.cost, way.macs)):
+            once.append(way)
+    large = [way for way in once if way.macs >= min(network.card.macs_per_pixel, once[-1].macs)]
+    further = [copy for way in large for copy in _turned(way, most)] if turned else []
+    ways: list[Way] = []
+    for way in sorted([*once, *further], key=lambda way: (way.cost, way.macs)):
         # Two forms that cost about as much are both there: which is better is seen where their time is measured.
-        if way.gain > max(other.gain for other in ways if other.cost < way.cost):
+        cheaper = [other.gain for other in ways if other.cost < way.cost]
+        if way.gain > max(cheaper, default=-inf) and (not ways or way.macs >= ways[-1].macs):
             ways.append(way)
     return ways
 

@@ -99,6 +99,16 @@ def test_what_is_best_is_turned_where_its_time_is_there() -> None:
     assert find_ways(aligned, known=()) == exits_of(aligned)
 
 
+def test_a_much_larger_network_stands_among_turned_copies_of_what_was_named() -> None:
+    network = staged()
+    larger = plain("p", 1000, 33.1)  # Gains 0.1 dB more; two copies gain 0.06, four 0.09, eight 0.105.
+    ways = [(way.macs, way.turns) for way in find_ways(network, known=[larger])]
+    assert ways[3:] == [(600, 2), (1000, 1), (2000, 2), (4000, 4), (8000, 8)]
+    dear = plain("p", 2500, 33.1)  # Eight copies of what was named reach more, for less.
+    ways = [(way.macs, way.turns) for way in find_ways(network, 2600, known=[dear])]
+    assert ways[3:] == [(600, 2), (1200, 4), (2400, 8)]
+
+
 @pytest.mark.parametrize("turns", [2, 4, 8])
 def test_turned_copies_are_turned_back(turns: int) -> None:
     random = np.random.default_rng(0)
