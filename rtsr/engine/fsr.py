@@ -8,7 +8,6 @@ A scale of p/q has p phases an axis: output pixels of one phase lie alike betwee
 is a view of the input, and what depends on input pixels only is computed once per input pixel.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from rtsr.card import Card
 from rtsr.errors import EngineError
+from rtsr.processor import cores
 
 SHARPNESS_STOPS = 0.2
 """Halvings of RCAS's full strength; AMD's sample uses 0.2."""
@@ -49,7 +49,7 @@ class Fsr:
             summary="AMD FSR 1.0: edge-adaptive upscaling and sharpening",
         )
         self._sharpness = 2.0**-sharpness_stops
-        self._threads = threads or min(4, os.cpu_count() or 1)
+        self._threads = threads or min(4, cores())
 
     def __enter__(self) -> Self:
         return self

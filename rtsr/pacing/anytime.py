@@ -6,6 +6,7 @@ Nothing here waits or owns a clock: the clock is handed in, and read before ever
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,8 @@ from rtsr.errors import OutOfMemory
 from rtsr.pacing.deadline import CostModel, Least
 from rtsr.pacing.judge import by_estimator
 from rtsr.pacing.picture import Picture
-from rtsr.pacing.plan import SIDE, Planner
-from rtsr.pacing.workers import Workers
+from rtsr.pacing.plan import SIDE, Planner, Price
+from rtsr.pacing.workers import Queue, Workers
 from rtsr.regions import Grid, Region
 from rtsr.surface import Captured, Sized, Surface, Upscaled
 
@@ -60,6 +61,8 @@ class _State:
     large: Upscaled = ()
     taken: NDArray[np.bool_] = field(init=False)
     """Tiles that start from the last frame's output."""
+    ran: list[CostModel] = field(default_factory=list)
+    """Costs of the threads that refined something, once for each time."""
     exits: NDArray[np.intp] = field(init=False)
     """Exit that each tile's output comes from so far."""
 
@@ -94,9 +97,11 @@ class Refiner:
         self._room = float("inf")
         """Pixels of a window for which the engine has memory, as far as is known."""
         self._workers = Workers(costs, engine.at_once - 1)
+        self._lock = Lock()
+        """Held while what the threads share is read or changed."""
 
     def close(self) -> None:
-        """Let go of its threads; nothing can be refined any more."""
+        """Let go of its threads: nothing is to be upscaled any more."""
         self._workers.close()
 
     def within(self, frame: Sized, due_ns: float) -> tuple[Upscaled, Spent]:
@@ -114,10 +119,14 @@ class Refiner:
             if not self._refine(state, self._plan(state, due_ns, state.exits, most), due_ns, most):
                 break
         state.spent.short = int((state.exits < wanted).sum())
-        if not state.spent.macs and (state.fresh.any() or (state.exits < len(self._planner.macs) - 1).any()):
-            self._workers.relax()  # There was something to do, and no time for it.
-            self._colouring.fade()
-            self._planning.fade()
+        if state.fresh.any() or (state.exits < len(self._planner.macs) - 1).any():
+            # There was something to do, and some had no time for it.
+            for costs in self._workers.costs:
+                if not any(costs is each for each in state.ran):
+                    costs.relax()
+            if not state.spent.macs:
+                self._colouring.fade()
+                self._planning.fade()
         return self._finish(state)
 
     def share(self, frame: Sized, quality: float) -> tuple[Upscaled, Spent]:
@@ -160,8 +169,9 @@ class Refiner:
     def _plan(self, state: _State, due_ns: float, reached: NDArray[np.intp] | None, most: float) -> NDArray[np.intp]:
         """The exit wanted for every tile where refining ends at `due_ns`."""
         began = self.clock()
-        budget = self._workers.budget_ns(self._left_ns(due_ns) - self._ready_ns(state))
-        wanted = self._planner.plan(state.errors, state.picture.grid, self._exit_ns, budget, reached, most)
+        ready = began + self._ready_ns(state)
+        budget, alone = self._workers.budget_ns(due_ns, ready), self._workers.left_ns(due_ns, ready)
+        wanted = self._planner.plan(state.errors, state.picture.grid, self._price(), budget, reached, most, alone)
         if budget > 0:
             self._planning.observe(self.clock() - began)
         return wanted
@@ -238,51 +248,27 @@ class Refiner:
         before, todo, timed = state.spent.macs, np.where(wanted > state.exits, wanted, 0), due_ns < float("inf")
         if not state.picture.few(todo > 0):
             self._colours(state)
-        price = self._exit_ns if timed else self._planner.compute
+        price = self._price() if timed else self._planner.compute
         regions = self._planner.pieces(state.picture.grid, todo, price, most_ns)
         # The last is next: best bargains first.
         regions.sort(key=lambda job: self._worth(state, *job))
-        self._workers.run(partial(self._drain, state, regions, due_ns), len(regions))
+        queue = Queue(regions, self._workers, due_ns, self.clock, partial(self._seen, state.picture.grid), self._room)
+        try:
+            self._workers.run(partial(self._drain, state, queue, due_ns))
+        finally:
+            queue.clear()  # Where one thread failed, or was interrupted, the others need not go on.
+        self._room = queue.room
         return state.spent.macs > before
 
-    def _drain(self, state: _State, regions: list[tuple[Region, int]], due_ns: float, costs: CostModel) -> None:
-        """Refine `regions`, the last first, until it is `due_ns`; other threads may do so, too, each by its `costs`."""
-        due_ns -= costs.reserve_ns
-        try:
-            while found := self._next(state.picture.grid, regions, due_ns, costs):
-                try:
-                    self._refine_region(state, *found, due_ns, costs)
-                except OutOfMemory:
-                    region, k = found
-                    if region.rows * region.columns == 1:
-                        raise
-                    with self._workers.lock:
-                        self._room = min(self._room, self._planner.window(state.picture.grid, region, k).area)
-                        regions.append(found)
-        except BaseException:
-            regions.clear()  # Nobody need go on.
-            raise
-
-    def _next(
-        self, grid: Grid, regions: list[tuple[Region, int]], due_ns: float, costs: CostModel
-    ) -> tuple[Region, int] | None:
-        """Take the last of `regions`; one too long for the time, or the engine's memory, in two halves.
-
-        None where nothing is left, or another thread is quicker and this one has no time for it.
-        """
-        with self._workers.lock:
-            while regions and (left := due_ns - self.clock()) > 0:
-                region, k = regions.pop()
-                area = self._planner.window(grid, region, k).area
-                dear = left < float("inf") and costs.expected_ns(f"exit {k}", area) > left
-                if region.rows * region.columns > 1 and (dear or area >= self._room):
-                    regions += [(half, k) for half in reversed(region.halves())]
-                    continue
-                if left < float("inf") and not self._workers.has_time(costs, f"exit {k}", area, left):
-                    regions.append((region, k))
-                    return None
-                return region, k
-        return None
+    def _drain(self, state: _State, queue: Queue, due_ns: float, costs: CostModel) -> None:
+        """Refine what a thread whose work costs `costs` finds in `queue`."""
+        while job := queue.take(costs):
+            try:
+                self._refine_region(state, *job, due_ns - costs.reserve_ns, costs)
+            except OutOfMemory:
+                if job[0].rows * job[0].columns == 1:
+                    raise
+                queue.put_back(job)
 
     def _worth(self, state: _State, region: Region, k: int) -> float:
         """Error that taking `region` to exit `k` removes, for each pixel and cost."""
@@ -300,7 +286,7 @@ class Refiner:
             k -= 1
         else:
             return
-        with self._workers.lock:
+        with self._lock:
             if self._last is not None and state.large is self._last.large:
                 state.large = tuple(plane.copy() for plane in state.large)
         began = self.clock()
@@ -308,23 +294,29 @@ class Refiner:
         rect = state.picture.grid.rect_of(region)
         self.surface.paste(rect, seen, upscaled, self.card.scale, state.picture.frame, state.large)
         took = self.clock() - began
-        with self._workers.lock:
+        with self._lock:
             if costs.rates:  # None where no time is kept.
                 costs.observe(f"exit {k}", seen.area, took)
+                state.ran.append(costs)
             state.exits[region.tiles] = k
             state.spent.macs += self._planner.compute(k, seen.area)
 
     def _left_ns(self, due_ns: float) -> float:
         """Time until `due_ns`, less what is kept back for waits."""
-        return due_ns - self.costs.reserve_ns - self.clock()
+        return self._workers.left_ns(due_ns, self.clock())
 
     def least_ns(self) -> float:
         """Time that the smallest refinement will rarely exceed: one tile with its halo to the first exit."""
-        return self.costs.cautious_ns("exit 1", (SIDE + 2 * self._planner.halos[1]) ** 2)
+        return self._workers.cautious_ns("exit 1", (SIDE + 2 * self._planner.halos[1]) ** 2)
 
-    def _exit_ns(self, k: int, pixels: int) -> float:
-        """Expected time of exit `k` over a window of `pixels`."""
-        return self.costs.expected_ns(f"exit {k}", pixels) if k else 0.0
+    def _seen(self, grid: Grid, job: tuple[Region, int]) -> int:
+        """How many input pixels the network sees of a frame to take a region to an exit."""
+        return self._planner.window(grid, *job).area
+
+    def _price(self) -> Price:
+        """What exits take over windows, in nanoseconds, in the quickest thread."""
+        quickest = self._workers.quickest
+        return lambda k, pixels: quickest.expected_ns(f"exit {k}", pixels) if k else 0.0
 
     def _colours(self, state: _State) -> Array:
         """All of the frame as the network's input, timed where it is not there yet."""

@@ -1,7 +1,6 @@
 """What the exits of an engine cost on this machine, measured in well under a second."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from time import perf_counter_ns
@@ -13,6 +12,7 @@ from rtsr.cubic import enlarge
 from rtsr.engine.base import Engine, ExitsEngine
 from rtsr.frame import Colour
 from rtsr.pacing.deadline import CostModel, fit_rate
+from rtsr.pacing.workers import Workers
 from rtsr.regions import Rect
 
 SIDES = (48, 160)
@@ -21,8 +21,9 @@ ROUNDS = 3
 LONG_NS = 50e6
 """What takes longer than this twice is timed once."""
 
-SCATTERED = 2.0
-"""Deviations to count with where each region has one thread, whose times scatter more than those of all together."""
+CAUTION_AT_ONCE = 2.0
+"""Deviations above the mean to count with where runs are made side by side: each thread has a mean of its own. With 3
+as many frames were late, and a busy core cost 0.04 to 0.06 dB more (docs/decisions/0024-regions-side-by-side.md)."""
 
 Work = Callable[[], object]
 
@@ -32,26 +33,24 @@ def calibrate_exits(engine: ExitsEngine) -> CostModel:
 
     Where several regions are worth refining at once, that is what one takes beside the others.
     """
-    lanes = engine.at_once
+
+    workers = Workers(CostModel({}), engine.at_once - 1)
 
     def works(side: int) -> dict[str, Work]:
         image, rect, grey = _noise(side), Rect(0, 0, side, side), np.zeros((side, side), np.uint8)
-        large = enlarge((grey, grey[::2, ::2], grey[::2, ::2]), engine.card.scale, True)
+        frame = (grey, grey[::2, ::2], grey[::2, ::2])
+        targets = [enlarge(frame, engine.card.scale, True) for _ in workers.costs]
 
-        def once(k: int) -> None:
-            canvas.paste(rect, rect, engine.exit(k, image)[0], engine.card.scale, Colour("bt709"), large)
+        def run(k: int, _: CostModel) -> None:
+            target = targets.pop()
+            canvas.paste(rect, rect, engine.exit(k, image)[0], engine.card.scale, Colour("bt709"), target)
+            targets.append(target)
 
-        def run(k: int) -> None:
-            others = [helpers.submit(once, k) for _ in range(lanes - 1)]
-            once(k)
-            for other in others:
-                other.result()
+        return {f"exit {k}": partial(workers.run, partial(run, k)) for k in range(1, len(engine.card.exits) + 1)}
 
-        return {f"exit {k}": partial(run, k) for k in range(1, len(engine.card.exits) + 1)}
-
-    with ThreadPoolExecutor(max(lanes - 1, 1)) as helpers:
-        costs = _calibrate(works)
-    return costs if lanes == 1 else replace(costs, caution=SCATTERED)
+    costs = _calibrate(works)
+    workers.close()
+    return costs if engine.at_once == 1 else replace(costs, caution=CAUTION_AT_ONCE)
 
 
 def calibrate_whole(engines: list[Engine]) -> CostModel:

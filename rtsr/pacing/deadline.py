@@ -43,8 +43,8 @@ class CostModel:
     slowness: float = 1.0
     deviation: float = 0.1
     worst: float = field(default=2.0, repr=False)
-    """A measurement counts as at most so many times slowness: one stall says nothing about the next piece, and a
-    lost core of two no more than doubles it."""
+    """A measurement counts as at most so many times slowness: one stall says nothing about the next piece, and a core
+    shared with one other process no more than doubles it."""
     wait_ns: float = 0.0
     """How much longer than expected a piece took of late, at its worst; what is more than `LONGEST_WAIT_NS` is not
     waited for."""

@@ -25,10 +25,11 @@ JUDGED = 5
 """Pixels around a tile that count where the picture is halved and enlarged again."""
 NOTHING = 1e-7
 """Squared error of a tile without any detail (70 dB), white being 1."""
-SMOOTH, HALF = 0.05, 4e-5
-"""What 8 bits add to a flat tile, as a part of what they add at most, and bicubic's squared error of one to which they
-add half of that: where there is little to see, few of a network's channels move. As measured on pictures of games and
-photographs (docs/decisions/0021-eight-bits-on-the-processor.md)."""
+FLAT_SHARE = 0.05
+"""What 8 bits add to a flat tile, as a part of what they add at most: where there is little to see, few of a network's
+channels move (docs/decisions/0021-eight-bits-on-the-processor.md)."""
+HALF_AT = 4e-5
+"""Bicubic's squared error on a tile to which they add half of that."""
 
 Array = NDArray[np.floating]
 
@@ -45,7 +46,7 @@ def by_likeness(luma: NDArray[np.uint8], grid: Grid, card: Card, left: int = 0, 
     squared = np.square(lost[top : luma.shape[0], left : luma.shape[1]], dtype=np.float32)
     bicubic = LIKENESS * float(card.scale) * window_sums(squared, grid) / grid.areas() / 255**2 + NOTHING
     gains, noise = (np.array([0.0, *found]) for found in zip(*((e.gain, e.noise) for e in card.exits), strict=True))
-    added = SMOOTH + (1 - SMOOTH) * bicubic / (bicubic + HALF)
+    added = FLAT_SHARE + (1 - FLAT_SHARE) * bicubic / (bicubic + HALF_AT)
     return bicubic[..., None] * 10 ** (-gains / 10) + added[..., None] * noise
 
 

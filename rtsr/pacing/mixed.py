@@ -5,7 +5,6 @@ need not share layers: a network of the family that costs as much as an exit and
 that lies between two is an exit more (docs/decisions/0017-exits-of-several-networks.md).
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -25,6 +24,8 @@ from rtsr.engine.choice import Means, Size, Tell, runtime_of
 from rtsr.engine.int8 import trial
 from rtsr.errors import EngineError
 from rtsr.pacing.budget import exit_costs
+from rtsr.preset import NVIDIA
+from rtsr.processor import cores
 from rtsr.resources import Network, networks
 
 Array = NDArray[np.float32]
@@ -182,7 +183,7 @@ def open_ways(
     in it alone, and it is an error where there are none.
     """
     with ExitStack() as stack:
-        own, means = _open_own(network, means, tell, size)
+        own, means = _open_own(network, means, tell, size, timed=most == inf)
         stack.push(own)
         if isinstance(own, PlaneEngine):
             stack.pop_all()
@@ -202,35 +203,36 @@ def open_ways(
     return MixedExits(network.card, ways, opened, own.at_once)
 
 
-def side_by_side(own: Engine, means: Means) -> tuple[int, Means]:
-    """How many runs of engines opened by `means`, as `own` is, are worth making at once, and the means for that.
+def at_once(threads: int | None) -> int:
+    """How many runs are worth making at once on so many cores of a processor, by default on all.
 
-    On a processor with several cores these are two, with a core less for each: small pieces keep a core busier than
-    two that wait for each other in every layer (docs/decisions/0024-regions-side-by-side.md).
+    Two, each on half of them: small pieces keep a core busier than two cores that wait for each other in every layer
+    (docs/decisions/0024-regions-side-by-side.md). One where they cannot be shared out.
     """
-    provider, cores = getattr(own, "provider", None), means.threads or os.cpu_count() or 1
-    if provider is None or provider.name != "cpu" or cores == 1:
-        return 1, means
-    # Of more cores, ONNX Runtime takes as many as it thinks best.
-    return 2, replace(means, threads=cores - 1) if means.threads or cores == 2 else means
+    return 2 if (threads or cores()) % 2 == 0 else 1
 
 
-def _open_own(network: Network, means: Means, tell: Tell | None, size: Size | None) -> tuple[ExitsEngine, Means]:
+def _open_own(
+    network: Network, means: Means, tell: Tell | None, size: Size | None, timed: bool
+) -> tuple[ExitsEngine, Means]:
     """`network` by `means`, and by which means others belong beside it."""
-    own = cast(ExitsEngine, means.open(network, tell, size, strict=False))
-    lanes, means = side_by_side(own, means)
-    if lanes > 1:
+    runs = at_once(means.threads) if timed and means.engine not in NVIDIA else 1
+    shared = means if runs == 1 else replace(means, threads=(means.threads or cores()) // runs)
+    own = cast(ExitsEngine, shared.open(network, tell, size, strict=False))
+    provider = getattr(own, "provider", None)
+    if runs == 1 or isinstance(own, PlaneEngine):
+        return own, means
+    if provider is None or provider.name != "cpu":  # Threads count there, too, but runs follow each other.
         own.__exit__(None, None, None)
-        own = cast(ExitsEngine, means.open(network, tell, size, strict=False))
-        own.at_once = lanes
-    return own, means
+        return cast(ExitsEngine, means.open(network, tell, size, strict=False)), means
+    own.at_once = runs
+    return own, shared
 
 
 class MixedExits:
     """An `ExitsEngine` whose exits are `ways`, cheapest first; `opened` are the engines of their networks, by form.
 
-    Its card is `card`, of the network that was named, with these exits, no scores and no estimator. `at_once` runs are
-    worth making side by side, from several threads.
+    Its card is `card`, of the network that was named, with these exits, no scores and no estimator.
     """
 
     def __init__(self, card: Card, ways: Sequence[Way], opened: "Opened", at_once: int = 1) -> None:

@@ -54,11 +54,13 @@ class Planner:
         budget: float,
         reached: NDArray[np.intp] | None = None,
         most: float = float("inf"),
+        longest: float = float("inf"),
     ) -> NDArray[np.intp]:
         """The exit wanted for every tile, (rows, columns), such that all `pieces` with their halos fit the budget.
 
         `errors` (rows, columns, exits + 1) are what each exit is expected to leave; tiles that have `reached` an exit
-        already (rows, columns) are not taken to it again.
+        already (rows, columns) are not taken to it again. No run is to cost more than `longest`, and none of several
+        tiles more than `most`.
         """
         last = len(self.macs) - 1
         if budget <= 0:
@@ -66,7 +68,7 @@ class Planner:
         areas = grid.areas().reshape(-1, 1)
         gains = (errors[..., :1] - errors).reshape(-1, last + 1) * areas
         prices = np.array([price(k, SIDE**2) / SIDE**2 for k in range(last + 1)]) * areas
-        prices[:, [self._too_long(k, grid, price, budget, most) for k in range(last + 1)]] = np.inf
+        prices[:, [self._too_long(k, grid, price, budget, most, longest) for k in range(last + 1)]] = np.inf
         start = None if reached is None else reached.ravel()
         overhead, wanted = 1.0, np.zeros((grid.rows, grid.columns), np.intp)
         everything = np.full_like(wanted, last)
@@ -86,10 +88,11 @@ class Planner:
             overhead *= min(max(halos, 1.03), 2.0)
         return wanted
 
-    def _too_long(self, k: int, grid: Grid, price: Price, budget: float, most: float) -> bool:
+    def _too_long(self, k: int, grid: Grid, price: Price, budget: float, most: float, longest: float) -> bool:
         """Whether a tile of exit `k` would be longer than pieces are to be, in a frame that needs pieces."""
         height, width = (min(SIDE + 2 * self.halos[k], side) for side in (grid.height, grid.width))
-        return k > 1 and price(k, height * width) > most and price(k, grid.height * grid.width) > budget
+        tile, whole = price(k, height * width), price(k, grid.height * grid.width)
+        return tile > longest or (k > 1 and tile > most and whole > budget)
 
     def pieces(
         self, grid: Grid, wanted: NDArray[np.intp], price: Price, most: float = float("inf")

@@ -1,6 +1,6 @@
 """Frames of a clip upscaled for a time, or for a share of a network's compute; see `rtsr.pacing`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from time import perf_counter_ns
@@ -18,7 +18,7 @@ from rtsr.errors import RtsrError
 from rtsr.frame import YUV420P8
 from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.calibration import calibrate_exits, calibrate_whole
-from rtsr.pacing.deadline import CostModel, Ladder, Least, Rate
+from rtsr.pacing.deadline import CostModel, Ladder, Least
 from rtsr.pacing.mixed import exit_names
 from rtsr.pacing.paced import Pace
 from rtsr.regions import Grid, Rect, changed
@@ -30,7 +30,7 @@ from rtsr.vs.streams import Picture, planes_of, tag
 
 MARGIN = 2
 """Chroma samples around a rectangle that its own are made of."""
-_measured: dict[tuple[object, ...], Mapping[str, Rate]] = {}
+_measured: dict[tuple[object, ...], CostModel] = {}
 """What networks cost here by the means they run on; players evaluate a script anew at every seek."""
 
 
@@ -203,11 +203,11 @@ class PacedStream:
 
 
 def _costs(cards: Sequence[Card], means: Means, measure: Callable[[], CostModel]) -> CostModel:
-    """A model for the networks of `cards` that knows nothing yet but their rates, measured once in a process."""
+    """A model of its own for the networks of `cards`, whose rates are measured once in a process."""
     key = (means, *((card.name, card.sha256) for card in cards))
     if key not in _measured:
-        _measured[key] = measure().rates
-    return CostModel(_measured[key])
+        _measured[key] = measure()
+    return replace(_measured[key])
 
 
 def _like_captures(coding: Coding) -> bool:

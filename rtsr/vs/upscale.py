@@ -1,6 +1,5 @@
 """The filter: checks everything when the script is evaluated, then hands out frames to streams."""
 
-import os
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
@@ -19,6 +18,7 @@ from rtsr.pacing.paced import DEFAULT_MODEL as PACED_MODEL
 from rtsr.pacing.paced import Pace, no_shares
 from rtsr.pacing.whole import smaller_networks
 from rtsr.preset import NVIDIA, RUN_NETWORKS
+from rtsr.processor import cores
 from rtsr.resources import find_reaching_network
 from rtsr.scale import as_scale
 from rtsr.vs.binding import vs
@@ -141,7 +141,7 @@ def _pace(deadline: float | str | None, quality: float | None, tile: int | None)
 def _engines(clip: vs.VideoNode, count: int, means: Means, model: str | Path | None, scale: Fraction) -> list[Engine]:
     """One for each stream, each on its share of the cores unless `means` says how many."""
     if means.threads is None and means.engine not in NVIDIA:
-        means = replace(means, threads=max((os.cpu_count() or 1) // count, 1))
+        means = replace(means, threads=max(cores() // count, 1))
     return [means.open_reaching(model, DEFAULT_MODEL, scale, size=(clip.width, clip.height)) for _ in range(count)]
 
 

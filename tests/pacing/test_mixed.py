@@ -17,6 +17,7 @@ from rtsr.card import Card, Exit, Int8, Quality
 from rtsr.engine.choice import Means
 from rtsr.engine.fake import FakeEngine, FakeStagedEngine
 from rtsr.engine.int8 import trial
+from rtsr.engine.providers import CPU
 from rtsr.errors import EngineError, UsageError
 from rtsr.frame import Colour, Frame
 from rtsr.pacing.anytime import Refiner
@@ -299,6 +300,8 @@ class Counting(Means):
             raise EngineError(f"{name} is broken")
 
         class Closing(FakeStagedEngine):
+            provider = CPU
+
             def __exit__(self, *exc: object) -> None:
                 log.append(f"close {name}")
 
@@ -307,7 +310,7 @@ class Counting(Means):
 
 
 def test_every_network_is_opened_once_and_closed() -> None:
-    means = Counting()
+    means = Counting(precision="fp32")
     with open_ways(networks()["enaf-quicksrnet-medium-x2-photo"], inf, means) as engine:
         opened = list(means.log)
         assert len(engine.card.exits) > len(opened) > 1 and len(set(opened)) == len(opened)

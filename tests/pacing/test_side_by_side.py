@@ -1,9 +1,8 @@
 """Regions are refined by several threads at once: with the same result, by the quicker one where time is short."""
 
-import os
 import threading
+from dataclasses import replace
 from fractions import Fraction
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +12,11 @@ from rtsr.engine.fake import FakeStagedEngine
 from rtsr.frame import Colour, Frame
 from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.calibration import calibrate_exits
-from rtsr.pacing.deadline import CostModel, Rate
-from rtsr.pacing.mixed import open_ways, side_by_side
+from rtsr.pacing.deadline import TOLERANCE_NS, CostModel, Rate
+from rtsr.pacing.mixed import at_once, open_ways
+from rtsr.pacing.workers import EFFICIENCY, Queue, Workers
+from rtsr.processor import cores
+from rtsr.regions import Region
 from rtsr.resources import networks
 
 RATES = {f"exit {k}": Rate(1e5, 100.0 * k) for k in (1, 2, 3)}
@@ -38,15 +40,12 @@ class Together(FakeStagedEngine):
 
 
 class Noted(FakeStagedEngine):
-    """Knows which threads ran it; those but the main one may fail."""
+    """Knows which threads ran it."""
 
     at_once = 2
-    fails = False
 
     def exit(self, k, tiles):
         self.threads = [*getattr(self, "threads", []), threading.current_thread()]
-        if self.fails and threading.current_thread() is not threading.main_thread():
-            raise RuntimeError("out of order")
         return super().exit(k, tiles)
 
 
@@ -75,7 +74,7 @@ def test_results_are_the_same_to_the_bit(quality: float) -> None:
     network = networks()["enaf-quicksrnet-medium-x2-photo"]
     found = []
     for threads in (1, 2):
-        with open_ways(network, network.card.macs_per_pixel, Means("onnx", threads=threads)) as engine:
+        with open_ways(network, float("inf"), Means("onnx", threads=threads, precision="fp32")) as engine:
             assert engine.at_once == threads
             refine = Refiner(engine, lambda: 0.0, CostModel({}))
             found.append([refine.share(frame(seed), quality) for seed in (0, 0, 1)])
@@ -87,14 +86,21 @@ def test_results_are_the_same_to_the_bit(quality: float) -> None:
         assert spent.macs == pytest.approx(also.macs)
 
 
-def test_what_fails_in_any_thread_is_an_error_here() -> None:
-    engine = Noted(Fraction(2))
-    refine = Refiner(engine, lambda: 0.0, CostModel({}), reuse=False)
-    engine.fails = True
+@pytest.mark.parametrize("other", [True, False])
+def test_what_fails_in_any_thread_is_an_error_here_and_ends_all(other: bool) -> None:
+    engine = Together()
+    refine, run = Refiner(engine, lambda: 0.0, CostModel({}), reuse=False), engine.exit
+
+    def fails(k, tiles):
+        made = run(k, tiles)  # Both are at work by then.
+        if (threading.current_thread() is not threading.main_thread()) == other:
+            raise RuntimeError("out of order")
+        return made
+
+    engine.exit = fails
     with pytest.raises(RuntimeError, match="out of order"):
-        for seed in range(50):  # The other thread gets its turn sooner or later.
-            refine.share(frame(seed), 1.0 if seed % 2 else 0.5)
-    engine.fails = False
+        refine.share(frame(0), 0.6)
+    engine.exit = run
     large, spent = refine.share(frame(0), 1.0)
     assert spent.tiles[-1] == spent.tiles.sum() and large
     refine.close()
@@ -116,17 +122,51 @@ def test_a_thread_without_time_leaves_regions_to_the_quicker(slow: str, monkeypa
     refine.close()
 
 
-def test_side_by_side_runs_are_for_processors_with_several_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = FakeStagedEngine(Fraction(2))
-    own.provider = SimpleNamespace(name="cpu")
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    assert side_by_side(own, Means()) == (2, Means(threads=1))
-    assert side_by_side(own, Means(threads=1)) == (1, Means(threads=1))
-    assert side_by_side(own, Means(threads=4)) == (2, Means(threads=3))
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert side_by_side(own, Means()) == (2, Means())
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    assert side_by_side(own, Means()) == (1, Means())
-    own.provider = SimpleNamespace(name="cuda")
-    assert side_by_side(own, Means(threads=4)) == (1, Means(threads=4))
-    assert side_by_side(FakeStagedEngine(Fraction(2)), Means(threads=4))[0] == 1
+def test_one_region_is_refined_though_this_thread_is_slow() -> None:
+    engine = Noted(Fraction(2))
+    refine = Refiner(engine, lambda: 0.0, CostModel(dict(RATES), slowness=50.0))
+    refine._workers.costs[1].slowness = 1.0
+    small = frame(4)
+    small = replace(small, y=small.y[:64, :64], u=small.u[:32, :32], v=small.v[:32, :32])
+    _, spent = refine.within(small, 10e6)
+    assert spent.tiles.tolist() == [0, 0, 0, 1]
+    refine.close()
+
+
+def test_who_has_no_time_for_a_region_takes_another_or_leaves_it_whole() -> None:
+    def queue(*jobs: tuple[Region, int], due_ns: float = 10e6) -> Queue:
+        return Queue(list(jobs), workers, due_ns, lambda: 0.0, lambda job: 10_000 * job[0].rows, float("inf"))
+
+    large, small, short = (Region(0, 0, 4, 1), 3), (Region(4, 0, 1, 1), 3), (Region(4, 0, 1, 1), 1)
+    workers = Workers(CostModel({"exit 1": Rate(0, 100), "exit 3": Rate(0, 150)}, deviation=0.0), 1)
+    quick, slow = workers.costs
+    slow.slowness = 4.0
+    workers.working = [quick, slow]
+    assert queue(large, small).take(quick) == small, "the last first; 1.5 ms"
+    assert queue(small, large).take(slow) == small, "6 ms; the large one takes 24, and the quick thread 6"
+    found = queue(large)
+    assert found.take(slow) is None and found.take(quick) == large, "in one piece"
+    workers.working = [slow]
+    assert queue(large).take(slow) == (Region(0, 0, 1, 1), 3), "nobody else is there to do it"
+    assert queue(small, due_ns=3e6).take(slow) == small, "for an earlier exit"
+    workers.working = [quick, slow]
+    quick.wait_ns = 10e6
+    assert queue(short, due_ns=5e6).take(slow) == short, "the quick thread often waits too long"
+    assert queue(short, due_ns=0.0).take(slow) is None
+
+
+def test_all_of_a_plan_counts_and_the_longest_run_is_by_one() -> None:
+    workers = Workers(CostModel({}, wait_ns=TOLERANCE_NS / 2), 1)
+    assert workers.budget_ns(10e6, 2e6) == pytest.approx(8e6 * (1 + EFFICIENCY))
+    workers.costs[1].slowness, workers.costs[1].wait_ns = 2.0, TOLERANCE_NS / 2 + 2e6
+    assert workers.budget_ns(10e6, 2e6) == pytest.approx(8e6 + EFFICIENCY * 3e6)
+    assert workers.left_ns(10e6, 2e6) == 8e6
+
+
+@pytest.mark.parametrize(("threads", "runs"), [(1, 1), (2, 2), (3, 1), (4, 2), (None, 2 - cores() % 2)])
+def test_cores_are_shared_out_to_runs(threads: int | None, runs: int) -> None:
+    assert at_once(threads) == runs
+    network = networks()["enaf-quicksrnet-medium-x2-photo"]
+    for most, expected in ((float("inf"), runs), (network.card.macs_per_pixel, 1)):
+        with open_ways(network, most, Means("onnx", threads=threads)) as engine:
+            assert engine.at_once == expected
