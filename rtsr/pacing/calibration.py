@@ -15,10 +15,10 @@ from rtsr.pacing.deadline import CostModel, fit_rate
 from rtsr.pacing.workers import Workers
 from rtsr.regions import Rect
 
-SIDES = (48, 160)
+SIDES = (48, 112)
 """Sides of the pictures that are timed, in input pixels; multiples of every network's size rule."""
 ROUNDS = 3
-LONG_NS = 50e6
+LONG_NS = 20e6
 """What takes longer than this twice is timed once."""
 
 CAUTION_AT_ONCE = 2.0

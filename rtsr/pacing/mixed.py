@@ -131,14 +131,16 @@ def find_ways(
 
     Those are its exits, networks of its family, scale and flavour among `known` with all of theirs, and, if `turned`,
     those that cost as much as `network` or more turned, in each form, where they cost at most `most` multiply-adds per
-    input pixel. By default the shipped ones are known, if `network` is one of them. Which reaches more was measured:
-    exits have gains, networks with one exit are compared with the last of `network` on the data sets that both have.
-    Where gains were not measured, there are its own exits alone. `forms` says of networks with one exit whether they
-    are run in floats (False), in 8 bits (True) or both.
+    input pixel, and no more than `network` turned as often as can be: what is dearer takes long to open and to time. By
+    default the shipped ones are known, if `network` is one of them. Which reaches more was measured: exits have gains,
+    networks with one exit are compared with the last of `network` on the data sets that both have. Where gains were not
+    measured, there are its own exits alone. `forms` says of networks with one exit whether they are run in floats
+    (False), in 8 bits (True) or both.
     """
     own = exits_of(network)
     if not own[-1].gain:
         return own
+    most = min(most, max(TURNS) * network.card.macs_per_pixel)
     if known is None:
         known = networks().values()
         known = known if network.card_path.resolve() in (n.card_path.resolve() for n in known) else ()
