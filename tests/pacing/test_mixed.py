@@ -217,7 +217,7 @@ def test_8_bits_that_nothing_has_are_an_error(tmp_path: Path) -> None:
         shutil.copy(network.card_path, card)
         (shutil.copytree if network.card.exits else shutil.copy)(network.path, tmp_path / network.path.name)
         for pace in (Pace(deadline=10), *([Pace(quality=0.5)] if network.card.exits else [])):
-            # A copy of one with exits has no kin; below RLFN-S there are Small and Medium, which have the form, and Large.
+            # A copy of one with exits has no kin; below RLFN-S are Small and Medium, which have the form, and Large.
             if network.card.exits:
                 with pytest.raises(UsageError, match="has no form in 8 bits"):
                     PacedUpscaler(2, pace, model=card, engine="onnx", precision="int8", threads=1)
