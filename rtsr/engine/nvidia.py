@@ -231,6 +231,8 @@ class NvidiaStagedEngine(NvidiaEngine):
     So does `exit` for a single picture, in the same memory; several, and those of `infer`, go through lanes.
     """
 
+    at_once = 1
+
     def __init__(
         self,
         card: Card,

@@ -63,6 +63,8 @@ class _State:
     """Tiles that start from the last frame's output."""
     ran: list[CostModel] = field(default_factory=list)
     """Costs of the threads that refined something, once for each time."""
+    left_over: list[CostModel] = field(default_factory=list)
+    """Costs of those that had no time for something."""
     exits: NDArray[np.intp] = field(init=False)
     """Exit that each tile's output comes from so far."""
 
@@ -119,10 +121,11 @@ class Refiner:
             if not self._refine(state, self._plan(state, due_ns, state.exits, most), due_ns, most):
                 break
         state.spent.short = int((state.exits < wanted).sum())
+        idle = self._workers.costs if not state.spent.macs else state.left_over
         if state.fresh.any() or (state.exits < len(self._planner.macs) - 1).any():
-            # There was something to do, and some had no time for it.
+            # There was something to do, and some, or all, had no time for it.
             for costs in self._workers.costs:
-                if not any(costs is each for each in state.ran):
+                if any(costs is each for each in idle) and not any(costs is each for each in state.ran):
                     costs.relax()
             if not state.spent.macs:
                 self._colouring.fade()
@@ -256,19 +259,24 @@ class Refiner:
         try:
             self._workers.run(partial(self._drain, state, queue, due_ns))
         finally:
-            queue.clear()  # Where one thread failed, or was interrupted, the others need not go on.
+            queue.clear()  # Whoever waited may have been interrupted.
         self._room = queue.room
+        state.left_over += queue.left_over
         return state.spent.macs > before
 
     def _drain(self, state: _State, queue: Queue, due_ns: float, costs: CostModel) -> None:
         """Refine what a thread whose work costs `costs` finds in `queue`."""
-        while job := queue.take(costs):
-            try:
-                self._refine_region(state, *job, due_ns - costs.reserve_ns, costs)
-            except OutOfMemory:
-                if job[0].rows * job[0].columns == 1:
-                    raise
-                queue.put_back(job)
+        try:
+            while job := queue.take(costs):
+                try:
+                    self._refine_region(state, *job, due_ns - costs.reserve_ns, costs)
+                except OutOfMemory:
+                    if job[0].rows * job[0].columns == 1:
+                        raise
+                    queue.put_back(job)
+        except BaseException:
+            queue.clear()  # The other threads need not go on.
+            raise
 
     def _worth(self, state: _State, region: Region, k: int) -> float:
         """Error that taking `region` to exit `k` removes, for each pixel and cost."""

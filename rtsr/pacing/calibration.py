@@ -15,15 +15,15 @@ from rtsr.pacing.deadline import CostModel, fit_rate
 from rtsr.pacing.workers import Workers
 from rtsr.regions import Rect
 
-SIDES = (48, 112)
-"""Sides of the pictures that are timed, in input pixels; multiples of every network's size rule."""
+SIDES, WHOLE_SIDES = (48, 112), (48, 160)
+"""Sides of the pictures that are timed, in input pixels, for tiles and for whole frames; multiples of every network's
+size rule."""
 ROUNDS = 3
-LONG_NS = 20e6
+LONG_NS, WHOLE_LONG_NS = 20e6, 50e6
 """What takes longer than this twice is timed once."""
-
 CAUTION_AT_ONCE = 2.0
 """Deviations above the mean to count with where runs are made side by side: each thread has a mean of its own. With 3
-as many frames were late, and a busy core cost 0.04 to 0.06 dB more (docs/decisions/0024-regions-side-by-side.md)."""
+as many frames were late (docs/decisions/0024-regions-side-by-side.md)."""
 
 Work = Callable[[], object]
 
@@ -48,8 +48,10 @@ def calibrate_exits(engine: ExitsEngine) -> CostModel:
 
         return {f"exit {k}": partial(workers.run, partial(run, k)) for k in range(1, len(engine.card.exits) + 1)}
 
-    costs = _calibrate(works)
-    workers.close()
+    try:
+        costs = _calibrate(works, SIDES, LONG_NS)
+    finally:
+        workers.close()
     return costs if engine.at_once == 1 else replace(costs, caution=CAUTION_AT_ONCE)
 
 
@@ -58,14 +60,18 @@ def calibrate_whole(engines: list[Engine]) -> CostModel:
 
     Long runs over whole frames vary less than those over pieces.
     """
-    costs = _calibrate(lambda side: {f"rung {i}": partial(one.infer, _noise(side)) for i, one in enumerate(engines)})
+    costs = _calibrate(
+        lambda side: {f"rung {i}": partial(one.infer, _noise(side)) for i, one in enumerate(engines)},
+        WHOLE_SIDES,
+        WHOLE_LONG_NS,
+    )
     return replace(costs, deviation=0.05)
 
 
-def _calibrate(works: Callable[[int], dict[str, Work]]) -> CostModel:
-    """Rates of what `works` gives, by name, for pictures of a side; all take turns."""
+def _calibrate(works: Callable[[int], dict[str, Work]], sides: tuple[int, ...], long_ns: float) -> CostModel:
+    """Rates of what `works` gives, by name, for pictures of the `sides`; all take turns, what is long fewer of them."""
     taken: dict[str, list[tuple[int, float]]] = {}
-    for side in SIDES:
+    for side in sides:
         left, before = works(side), dict[str, float]()
         for turn in range(ROUNDS + 1):
             for name, work in list(left.items()):
@@ -74,7 +80,7 @@ def _calibrate(works: Callable[[int], dict[str, Work]]) -> CostModel:
                 spent = float(perf_counter_ns() - began)
                 if turn:  # The first run of a size takes memory that later ones find, or more.
                     taken.setdefault(name, []).append((side**2, spent))
-                if min(spent, before.get(name, 0.0)) > LONG_NS:
+                if min(spent, before.get(name, 0.0)) > long_ns:
                     del left[name]
                 before[name] = spent
     return CostModel({name: fit_rate(*zip(*figures, strict=True)) for name, figures in taken.items()})

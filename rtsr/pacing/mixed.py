@@ -208,10 +208,10 @@ def open_ways(
 def at_once(threads: int | None) -> int:
     """How many runs are worth making at once on so many cores of a processor, by default on all.
 
-    Two, each on half of them: small pieces keep a core busier than two cores that wait for each other in every layer
-    (docs/decisions/0024-regions-side-by-side.md). One where they cannot be shared out.
+    Two on two cores, each on one: small pieces keep it busier than both that wait for each other in every layer. With
+    more cores it was not measured (docs/decisions/0024-regions-side-by-side.md).
     """
-    return 2 if (threads or cores()) % 2 == 0 else 1
+    return 2 if (threads or cores()) == 2 else 1
 
 
 def _open_own(
@@ -219,7 +219,7 @@ def _open_own(
 ) -> tuple[ExitsEngine, Means]:
     """`network` by `means`, and by which means others belong beside it."""
     runs = at_once(means.threads) if timed and means.engine not in NVIDIA else 1
-    shared = means if runs == 1 else replace(means, threads=(means.threads or cores()) // runs)
+    shared = means if runs == 1 else replace(means, threads=1)
     own = cast(ExitsEngine, shared.open(network, tell, size, strict=False))
     provider = getattr(own, "provider", None)
     if runs == 1 or isinstance(own, PlaneEngine):

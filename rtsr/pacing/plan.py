@@ -82,7 +82,7 @@ class Planner:
             if cost <= budget:
                 break
             rest = self._cost(grid, left, price, most) if rest is None else rest
-            if rest <= min(budget, cost):
+            if rest <= min(budget, cost) and np.isfinite(prices[:, last]).all():
                 return everything  # Large pieces have few halos.
             halos = cost / allocation.cost if allocation.cost else 2.0
             overhead *= min(max(halos, 1.03), 2.0)

@@ -23,8 +23,6 @@ class Workers:
 
     def __init__(self, costs: CostModel, more: int) -> None:
         self.costs = [costs, *(replace(costs) for _ in range(more))]
-        self.working: list[CostModel] = []
-        """The costs of those that are at work."""
         self._others = [ThreadPoolExecutor(1, "rtsr") for _ in range(more)]
 
     def close(self) -> None:
@@ -34,17 +32,9 @@ class Workers:
 
     def run(self, work: Callable[[CostModel], None]) -> None:
         """Let every thread do `work`, with its costs, and wait for all; raises what one of them raises."""
-        self.working = list(self.costs)
-
-        def end(costs: CostModel) -> None:
-            try:
-                work(costs)
-            finally:
-                self.working = [each for each in self.working if each is not costs]
-
-        started = [other.submit(end, costs) for other, costs in zip(self._others, self.costs[1:], strict=True)]
+        started = [other.submit(work, costs) for other, costs in zip(self._others, self.costs[1:], strict=True)]
         try:
-            end(self.costs[0])
+            work(self.costs[0])
         finally:
             wait(started)
         for each in started:
@@ -86,25 +76,34 @@ class Queue:
         room: float,
     ) -> None:
         self.room = room
-        self._jobs, self._workers, self._due_ns, self._clock, self._pixels = jobs, workers, due_ns, clock, pixels
+        self.left_over: list[CostModel] = []
+        """Those that had no time for what was left."""
+        self._jobs, self._due_ns, self._clock, self._pixels = jobs, due_ns, clock, pixels
+        self._present = [(costs, 0.0) for costs in workers.costs]
+        """Who may take more, and when what they took will be done."""
         self._lock = Lock()
 
     def take(self, costs: CostModel) -> Job | None:
-        """For the thread of `costs`, the next job that it has time for.
+        """For the thread of `costs`, the next job that it has time for; None where nothing is left for it, for good.
 
-        Where there is none, the next one, if no other thread has time for that either, and of one that it has no time
-        for even as expected, or that is too large for the engine, a half. None where nothing is left for it.
+        Where there is none, another thread does the rest if it will have the time; else the next one, or the last of
+        all where another thread has time for the next. Of what would take too long even as expected, or is too large
+        for the engine, a half.
         """
         with self._lock:
+            others = [each for each in self._present if each[0] is not costs]
             while self._jobs and self._clock() < self._due_ns - costs.reserve_ns:
-                place = next((i for i in reversed(range(len(self._jobs))) if self._fits(self._jobs[i], costs)), None)
-                if place is None and any(
-                    self._fits(self._jobs[-1], other) for other in self._workers.working if other is not costs
-                ):
-                    return None
-                job = self._jobs.pop(-1 if place is None else place)
-                if not self._halved(job, costs):
+                place = next((i for i in reversed(range(len(self._jobs))) if self._fits([self._jobs[i]], costs)), None)
+                if place is None:
+                    if any(self._fits(self._jobs, *other) for other in others):
+                        break
+                    place = 0 if any(self._fits(self._jobs[-1:], *other) for other in others) else len(self._jobs) - 1
+                job = self._jobs.pop(place)
+                if not self._halved(job, costs, place):
+                    self._present = [*others, (costs, self._end_ns(job, costs))]
                     return job
+            self._present = others
+            self.left_over += [costs] if self._jobs else []
         return None
 
     def put_back(self, job: Job) -> None:
@@ -118,21 +117,31 @@ class Queue:
         with self._lock:
             self._jobs.clear()
 
-    def _left_ns(self, costs: CostModel) -> float:
-        return self._due_ns - costs.reserve_ns - self._clock()
+    @property
+    def _timed(self) -> bool:
+        return self._due_ns < float("inf")
 
-    def _fits(self, job: Job, costs: CostModel) -> bool:
-        """Whether the thread of `costs` will hardly be late with `job`, begun now."""
-        return self._due_ns == float("inf") or costs.cautious_ns(_work(job), self._pixels(job)) <= self._left_ns(costs)
+    def _left_ns(self, costs: CostModel, from_ns: float = 0.0) -> float:
+        return self._due_ns - costs.reserve_ns - max(self._clock(), from_ns)
 
-    def _halved(self, job: Job, costs: CostModel) -> bool:
-        """Put `job` back in halves, where it is too long or too large, and has several tiles."""
+    def _end_ns(self, job: Job, costs: CostModel) -> float:
+        return self._clock() + (costs.expected_ns(_work(job), self._pixels(job)) if self._timed else 0.0)
+
+    def _fits(self, jobs: list[Job], costs: CostModel, from_ns: float = 0.0) -> bool:
+        """Whether the thread of `costs` will hardly be late with `jobs`, begun now, or at `from_ns`."""
+        if not self._timed:
+            return True
+        needed = sum(costs.cautious_ns(_work(job), self._pixels(job)) for job in jobs)
+        return needed <= self._left_ns(costs, from_ns)
+
+    def _halved(self, job: Job, costs: CostModel, place: int) -> bool:
+        """Put `job` back to its `place` in halves, where it is too long or too large, and has several tiles."""
         region, k = job
-        pixels, timed = self._pixels(job), self._due_ns < float("inf")
-        large = pixels >= self.room or (timed and costs.expected_ns(_work(job), pixels) > self._left_ns(costs))
+        pixels = self._pixels(job)
+        large = pixels >= self.room or (self._timed and costs.expected_ns(_work(job), pixels) > self._left_ns(costs))
         if not large or region.rows * region.columns == 1:
             return False
-        self._jobs += [(half, k) for half in reversed(region.halves())]
+        self._jobs[place:place] = [(half, k) for half in reversed(region.halves())]
         return True
 
 

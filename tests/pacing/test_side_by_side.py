@@ -3,21 +3,23 @@
 import threading
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from rtsr.engine.choice import Means
 from rtsr.engine.fake import FakeStagedEngine
+from rtsr.errors import OutOfMemory
 from rtsr.frame import Colour, Frame
 from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.calibration import calibrate_exits
 from rtsr.pacing.deadline import TOLERANCE_NS, CostModel, Rate
-from rtsr.pacing.mixed import at_once, open_ways
+from rtsr.pacing.mixed import open_ways
 from rtsr.pacing.workers import EFFICIENCY, Queue, Workers
 from rtsr.processor import cores
 from rtsr.regions import Region
-from rtsr.resources import networks
+from rtsr.resources import Network, networks
 
 RATES = {f"exit {k}": Rate(1e5, 100.0 * k) for k in (1, 2, 3)}
 """Nanoseconds: a tile takes half a millisecond at the first exit."""
@@ -89,7 +91,10 @@ def test_results_are_the_same_to_the_bit(quality: float) -> None:
 @pytest.mark.parametrize("other", [True, False])
 def test_what_fails_in_any_thread_is_an_error_here_and_ends_all(other: bool) -> None:
     engine = Together()
-    refine, run = Refiner(engine, lambda: 0.0, CostModel({}), reuse=False), engine.exit
+    refine, run = Refiner(engine, lambda: 0.0, CostModel(dict(RATES)), reuse=False), engine.exit
+    refine.within(frame(0), 20e6)
+    regions = len(engine.threads)
+    engine.threads.clear()
 
     def fails(k, tiles):
         made = run(k, tiles)  # Both are at work by then.
@@ -99,10 +104,11 @@ def test_what_fails_in_any_thread_is_an_error_here_and_ends_all(other: bool) -> 
 
     engine.exit = fails
     with pytest.raises(RuntimeError, match="out of order"):
-        refine.share(frame(0), 0.6)
+        refine.within(frame(0), 20e6)
+    assert len(engine.threads) <= 4 < regions
     engine.exit = run
-    large, spent = refine.share(frame(0), 1.0)
-    assert spent.tiles[-1] == spent.tiles.sum() and large
+    _, spent = refine.within(frame(0), 20e6)
+    assert spent.tiles[1:].sum() > 0
     refine.close()
 
 
@@ -141,18 +147,39 @@ def test_who_has_no_time_for_a_region_takes_another_or_leaves_it_whole() -> None
     workers = Workers(CostModel({"exit 1": Rate(0, 100), "exit 3": Rate(0, 150)}, deviation=0.0), 1)
     quick, slow = workers.costs
     slow.slowness = 4.0
-    workers.working = [quick, slow]
     assert queue(large, small).take(quick) == small, "the last first; 1.5 ms"
     assert queue(small, large).take(slow) == small, "6 ms; the large one takes 24, and the quick thread 6"
     found = queue(large)
-    assert found.take(slow) is None and found.take(quick) == large, "in one piece"
-    workers.working = [slow]
-    assert queue(large).take(slow) == (Region(0, 0, 1, 1), 3), "nobody else is there to do it"
-    assert queue(small, due_ns=3e6).take(slow) == small, "for an earlier exit"
-    workers.working = [quick, slow]
+    assert found.take(slow) is None and found.left_over == [slow] and found.take(quick) == large, "in one piece"
+    assert found.take(quick) is None and found.left_over == [slow], "nothing is left"
+    found = queue(large, large)
+    assert found.take(quick) == large, "done after 6 ms; another one would be late"
+    assert found.take(slow) == (Region(2, 0, 1, 1), 3), "a quarter; the next half is for the quick thread"
+    found = queue(large, large, due_ns=13e6)
+    assert found.take(quick) == large and found.take(slow) is None, "the quick thread has time for both"
+    found = queue(due_ns=3e6)
+    assert found.take(quick) is None, "it is not to come back"
+    found.put_back(small)
+    assert found.take(slow) == small, "for an earlier exit"
     quick.wait_ns = 10e6
     assert queue(short, due_ns=5e6).take(slow) == short, "the quick thread often waits too long"
     assert queue(short, due_ns=0.0).take(slow) is None
+
+
+def test_what_is_too_large_for_the_memory_is_halved_by_any_thread() -> None:
+    class Small(Noted):
+        def exit(self, k, tiles):
+            made = super().exit(k, tiles)
+            if tiles.shape[2] * tiles.shape[3] > 20_000:
+                raise OutOfMemory("too large")
+            return made
+
+    refine = Refiner(Small(Fraction(2)), lambda: 0.0, CostModel({}))
+    for seed in range(5):
+        _, spent = refine.share(frame(seed), 1.0)
+        assert spent.tiles[-1] == spent.tiles.sum()
+    assert refine._room <= 448 * 256
+    refine.close()
 
 
 def test_all_of_a_plan_counts_and_the_longest_run_is_by_one() -> None:
@@ -163,10 +190,22 @@ def test_all_of_a_plan_counts_and_the_longest_run_is_by_one() -> None:
     assert workers.left_ns(10e6, 2e6) == 8e6
 
 
-@pytest.mark.parametrize(("threads", "runs"), [(1, 1), (2, 2), (3, 1), (4, 2), (None, 2 - cores() % 2)])
-def test_cores_are_shared_out_to_runs(threads: int | None, runs: int) -> None:
-    assert at_once(threads) == runs
-    network = networks()["enaf-quicksrnet-medium-x2-photo"]
-    for most, expected in ((float("inf"), runs), (network.card.macs_per_pixel, 1)):
-        with open_ways(network, most, Means("onnx", threads=threads)) as engine:
-            assert engine.at_once == expected
+@pytest.mark.parametrize(("threads", "runs"), [(1, 1), (2, 2), (3, 1), (4, 1), (None, 2 if cores() == 2 else 1)])
+@pytest.mark.parametrize("provider", ["cpu", "cuda"])
+def test_two_cores_have_a_run_each(
+    threads: int | None, runs: int, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int | None] = []
+
+    def opening(means: Means, network: Network, *rest: object, **more: object) -> FakeStagedEngine:
+        opened.append(means.threads)
+        engine = FakeStagedEngine(Fraction(2))
+        engine.provider = SimpleNamespace(name=provider)
+        return engine
+
+    monkeypatch.setattr(Means, "open", opening)
+    network, means = networks()["enaf-quicksrnet-medium-x2-photo"], Means("onnx", threads=threads, precision="fp32")
+    for most, expected in ((float("inf"), runs if provider == "cpu" else 1), (network.card.macs_per_pixel, 1)):
+        opened.clear()
+        assert open_ways(network, most, means).at_once == expected
+        assert set(opened[1:]) == {1 if expected == 2 else threads}, "what is opened first may be opened again"
