@@ -6,6 +6,7 @@ Where another process has a core, one of them is slow. What it has no time for i
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import cache
 from threading import Lock
 
 from rtsr.pacing.deadline import CostModel
@@ -78,7 +79,8 @@ class Queue:
         self.room = room
         self.left_over: list[CostModel] = []
         """Those that had no time for what was left."""
-        self._jobs, self._due_ns, self._clock, self._pixels = jobs, due_ns, clock, pixels
+        self._jobs, self._due_ns, self._clock = jobs, due_ns, clock
+        self._pixels = cache(pixels)
         self._present = [(costs, 0.0) for costs in workers.costs]
         """Who may take more, and when what they took will be done."""
         self._lock = Lock()
