@@ -128,6 +128,7 @@ def test_wrong_origins_are_refused(tmp_path, old, new):
 INT8 = """
 [int8]
 sha256 = "abc"
+noise = 1.5
 [int8.quality.BSD100]
 psnr = 33.9
 ssim = 0.929
@@ -137,14 +138,25 @@ images = 100
 
 def test_a_form_in_8_bits_is_read_and_written(tmp_path):
     card = read_card(write(tmp_path, TEXT + INT8))
-    assert card.int8 == Int8("abc", {"BSD100": Quality(33.9, 0.929, 100)})
-    assert card_as_dict(card)["int8"] == {"sha256": "abc", "quality": card_as_dict(card)["int8"]["quality"]}
+    assert card.int8 == Int8("abc", 1.5, {"BSD100": Quality(33.9, 0.929, 100)})
+    assert card_as_dict(card)["int8"] == {
+        "sha256": "abc",
+        "noise": 1.5,
+        "quality": card_as_dict(card)["int8"]["quality"],
+    }
     whole = card_in_8_bits(card)
     assert (whole.sha256, whole.quality, whole.int8) == ("abc", card.int8.quality, None)
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [('"abc"', "5"), ("psnr = 33.9", 'psnr = "good"'), ("[int8]", "[int8]\nx = 1")]
+    ("old", "new"),
+    [
+        ('"abc"', "5"),
+        ("noise = 1.5", ""),
+        ("noise = 1.5", "noise = -1"),
+        ("psnr = 33.9", 'psnr = "good"'),
+        ("[int8]", "[int8]\nx = 1"),
+    ],
 )
 def test_wrong_forms_are_refused(tmp_path, old, new):
     with pytest.raises(CardError, match="damaged"):

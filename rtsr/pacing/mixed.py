@@ -37,9 +37,13 @@ Image Super-Resolution", section 3.4."""
 
 IN_8_BITS = " in 8 bits"
 """Behind the names of networks that are run so, for people."""
-NOISE = 0.05 / 255**2
-"""Mean squared error that each layer adds whose results are rounded to 8 bits, where there is much to see; to smooth
-tiles less, see `rtsr.pacing.judge` (docs/decisions/0021-eight-bits-on-the-processor.md)."""
+NOISE = 0.19 / 255**2
+"""Mean squared error of luma that 8 bits add where there is much to see, white being 1, as a part of what RGB of
+made-up pictures differs by (`rtsr.card.Int8.noise`, squared levels of 255). To smooth tiles they add less, see
+`rtsr.pacing.judge` (docs/decisions/0021-eight-bits-on-the-processor.md)."""
+LEAST_IN_8_BITS, MOST_IN_8_BITS = 0.25, 0.55
+"""What a multiply-add in 8 bits costs where these pay, in those in floats: a quarter by the instructions; 0.27 (Large)
+to 0.47 (Small) were measured."""
 LEFT = {1: 1.0, 2: 0.65, 4: 0.5, 8: 0.45}
 """By turned copies, the part of what 8 bits lose that their mean loses, too: as measured on frames of three games, 0.53
 to 0.70, 0.43 to 0.59 and 0.39 to 0.54."""
@@ -98,13 +102,22 @@ class Way:
     @property
     def noise(self) -> float:
         """Mean squared error that 8 bits add at most to what would be reached in floats, white being 1."""
-        layers = self.network.card.radius - 0.5  # Of 3x3; the last adds half as much.
-        return LEFT[self.turns] * NOISE * layers if self.int8 else 0.0
+        whole = self.network.card.int8
+        return LEFT[self.turns] * NOISE * whole.noise if self.int8 and whole else 0.0
 
     @property
     def gain_in_floats(self) -> float:
         """As `gain`, but for what 8 bits cost, which is no part of what there is to gain: it is `noise`."""
         return self.gain + self.lost
+
+    def beats(self, other: "Way", first: bool) -> bool:
+        """Whether this surely costs no more than `other` and gains no less; of equals, the `first` does."""
+        if self.int8 == other.int8:
+            most, least = self.macs, other.macs
+        else:
+            most = self.macs * (MOST_IN_8_BITS if self.int8 else 1)
+            least = other.macs * (LEAST_IN_8_BITS if other.int8 else 1)
+        return most <= least and self.gain >= other.gain and (first or most < least or self.gain > other.gain)
 
     def turned(self, turns: int) -> "Way":
         """The mean of so many turned copies' results."""
@@ -130,36 +143,40 @@ def find_ways(
     """What tiles may get where `network` was named, which has several exits: each reaches more than all that cost less.
 
     Those are its exits, networks of its family, scale and flavour among `known` with all of theirs, and, if `turned`,
-    those that cost as much as `network` or more turned, in each form, where they cost at most `most` multiply-adds per
-    input pixel, and no more than `network` turned as often as can be: what is dearer takes long to open and to time. By
-    default the shipped ones are known, if `network` is one of them. Which reaches more was measured: exits have gains,
-    networks with one exit are compared with the last of `network` on the data sets that both have. Where gains were not
-    measured, there are its own exits alone. `forms` says of networks with one exit whether they are run in floats
-    (False), in 8 bits (True) or both.
+    those that cost as much as `network` or more turned, in each form, where they have at most `most` multiply-adds per
+    input pixel, and cost no more than `network` turned as often as can be: what is dearer takes long to open and to
+    time. By default the shipped ones are known, if `network` is one of them. Which reaches more was measured: exits
+    have gains, networks with one exit are compared with the last of `network` on the data sets that both have. Where
+    gains were not measured, there are its own exits alone. `forms` says of networks with one exit whether they are run
+    in floats (False), in 8 bits (True) or both.
     """
     own = exits_of(network)
     if not own[-1].gain:
         return own
-    most = min(most, max(TURNS) * network.card.macs_per_pixel)
+    dearest = max(TURNS) * network.card.macs_per_pixel
     if known is None:
         known = networks().values()
         known = known if network.card_path.resolve() in (n.card_path.resolve() for n in known) else ()
     kin = (other for other in known if other.card != network.card and _kin(other.card) == _kin(network.card))
     found = [*own, *(way for other in kin for way in exits_of(other) or _plain(other, own[-1], forms(other)))]
-    once: list[Way] = []
-    for way in sorted(found, key=lambda way: (way.cost, -way.gain)):
-        more = not once or (way.gain > once[-1].gain and way.macs >= once[-1].macs)
-        if way.macs <= most * (1 + 1e-9) and more:
-            once.append(way)
+    once = _best(way for way in found if way.macs <= most * (1 + 1e-9) and way.cost <= dearest)
     large = [way for way in once if way.macs >= min(network.card.macs_per_pixel, once[-1].macs)]
-    further = [copy for way in large for copy in _turned(way, most)] if turned else []
-    ways: list[Way] = []
-    for way in sorted([*once, *further], key=lambda way: (way.cost, way.macs)):
-        # Two forms that cost about as much are both there: which is better is seen where their time is measured.
-        cheaper = [other.gain for other in ways if other.cost < way.cost]
-        if way.gain > max(cheaper, default=-inf) and (not ways or way.macs >= ways[-1].macs):
-            ways.append(way)
-    return ways
+    copies = [copy for way in large for copy in _turned(way)] if turned else []
+    return _best([*once, *(copy for copy in copies if copy.macs <= most and copy.cost <= dearest)])
+
+
+def _best(ways: Iterable[Way]) -> list[Way]:
+    """Those of `ways` that no other surely beats, by multiply-adds.
+
+    Forms whose costs may be either way round are both there: which is better is seen where their time is measured.
+    """
+    order = sorted(ways, key=lambda way: (way.macs, way.cost, -way.gain))
+    best: list[Way] = []
+    for place, way in enumerate(order):
+        others = enumerate(order)
+        if not any(other.beats(way, place > before) for before, other in others if before != place):
+            best.append(way)
+    return best
 
 
 def exits_of(network: Network) -> list[Way]:
@@ -340,11 +357,9 @@ def _kin(card: Card) -> tuple[Fraction, str, str, int]:
     return card.scale, card.flavour, card.arch.removeprefix("enaf-").partition("-")[0], card.alignment
 
 
-def _turned(way: Way, most: float) -> list[Way]:
-    """`way` with its results over turned copies averaged, as often as `most` allows; not where attention is aligned."""
-    if way.network.card.alignment > 1:
-        return []
-    return [way.turned(n) for n in TURNS if n * way.macs <= most]
+def _turned(way: Way) -> list[Way]:
+    """`way` with its results over turned copies averaged; not where attention is aligned."""
+    return [way.turned(turns) for turns in TURNS] if way.network.card.alignment == 1 else []
 
 
 def _run(engine: Engine, way: Way) -> Callable[[Array], Array]:

@@ -28,16 +28,17 @@ def write_int8(network: Network, data: Path | None = None) -> Card:
     if card.exits:
         raise UsageError(f"{card.name} has several exits; 8 bits are for networks with one")
     check_hash(card, network.path)
-    whole = in_whole_numbers(onnx.load(network.path)).SerializeToString()
+    whole = in_whole_numbers(onnx.load(network.path))
     try:
         with TemporaryDirectory(dir=network.card_path.parent) as scratch:
             made = Network(card, Path(scratch) / network.card_path.name)
-            made.int8_path.write_bytes(whole)
-            card = replace(card, int8=Int8(hash_of(made.int8_path)))
+            made.int8_path.write_bytes(whole.model.SerializeToString())
+            int8 = Int8(hash_of(made.int8_path), round(whole.noise, 3))
+            card = replace(card, int8=int8)
             if data is not None:
                 shutil.copy(network.path, made.path)
                 scores = _scores(Network(card, made.card_path), data)
-                card = replace(card, int8=Int8(hash_of(made.int8_path), scores))
+                card = replace(card, int8=replace(int8, quality=scores))
             made.card_path.write_text(tomli_w.dumps(card_as_dict(card)), "utf-8")
             made.int8_path.replace(network.int8_path)
             made.card_path.replace(network.card_path)

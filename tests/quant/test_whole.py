@@ -10,10 +10,15 @@ from rtsr.engine.int8 import CLOSE, trial
 from rtsr.engine.session import open_session
 from rtsr.errors import EngineError
 from rtsr.quant.pictures import pictures
-from rtsr.quant.whole import in_whole_numbers
+from rtsr.quant.whole import Whole, in_whole_numbers
 from rtsr.resources import folder, networks
 
-NAMES = ["quicksrnet-small-x2-photo", "quicksrnet-medium-x1.5-capture", "quicksrnet-small-x4-photo"]
+NAMES = [
+    "quicksrnet-small-x2-photo",
+    "quicksrnet-large-x2-photo",
+    "quicksrnet-medium-x1.5-capture",
+    "quicksrnet-small-x4-photo",
+]
 
 
 def shipped(name: str) -> ModelProto:
@@ -21,10 +26,16 @@ def shipped(name: str) -> ModelProto:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def pair(request: pytest.FixtureRequest) -> tuple[str, ModelProto, ModelProto]:
+def made(request: pytest.FixtureRequest) -> tuple[str, ModelProto, Whole]:
     """Name, in floats and in whole numbers."""
     floats = shipped(request.param)
     return request.param, floats, in_whole_numbers(floats)
+
+
+@pytest.fixture(scope="module")
+def pair(made: tuple[str, ModelProto, Whole]) -> tuple[str, ModelProto, ModelProto]:
+    name, floats, whole = made
+    return name, floats, whole.model
 
 
 def as_defined(model: ModelProto, image: np.ndarray) -> np.ndarray:
@@ -61,6 +72,14 @@ def test_what_comes_out_is_the_same_but_for_rounding(pair: tuple[str, ModelProto
     one, other = (as_defined(model, image) for model in (floats, whole))
     off = float(np.sqrt(np.mean(np.square(one - other))))
     assert 1e-4 < off < CLOSE / 2
+
+
+def test_noise_is_how_far_results_are_off(made: tuple[str, ModelProto, Whole]) -> None:
+    name, floats, whole = made
+    one, other = (as_defined(model, pictures(3)) for model in (floats, whole.model))
+    assert whole.noise == pytest.approx(np.square(255 * (one - other)).mean(), rel=0.02)
+    card = networks()[name].card
+    assert card.int8 is not None and card.int8.noise == pytest.approx(whole.noise, rel=0.05)
 
 
 def test_what_ships_is_what_is_made(pair: tuple[str, ModelProto, ModelProto]) -> None:
