@@ -148,11 +148,17 @@ def test_a_form_in_8_bits_is_read_and_written(tmp_path):
     assert (whole.sha256, whole.quality, whole.int8) == ("abc", card.int8.quality, None)
 
 
+def test_8_bits_that_were_not_measured_are_thought_bad(tmp_path):
+    card = read_card(write(tmp_path, TEXT + INT8.replace("noise = 1.5", "")))
+    assert card.int8 is not None and card.int8.noise >= 2
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ('"abc"', "5"),
-        ("noise = 1.5", ""),
+        ("noise = 1.5", "noise = nan"),
+        ("noise = 1.5", "noise = inf"),
         ("noise = 1.5", "noise = -1"),
         ("psnr = 33.9", 'psnr = "good"'),
         ("[int8]", "[int8]\nx = 1"),

@@ -32,15 +32,13 @@ def allocate(
 ) -> Allocation:
     """Exits that gain the most within `budget`: the greedy walk over the tiles' convex hulls.
 
-    `gains` and `costs` are (N, K): of exit k over exit 0, so that column 0 is 0; costs grow along k. An exit that gains
+    `gains` and `costs` are (N, K): of exit k over exit 0, so that column 0 is 0; exits are in any order. One that gains
     nothing is never chosen, however large the budget, and neither is one that costs more than all of it. Tiles that
     have `reached` an exit already (N,) start there: going on from it costs the full price of the new exit.
     """
     if reached is not None:
-        start = np.arange(len(gains)), reached
-        gains, costs = gains - gains[start][:, None], costs.copy()
-        before = np.arange(gains.shape[1]) <= reached[:, None]
-        gains[before], costs[before] = 0.0, 0.0
+        gains = gains - gains[np.arange(len(gains)), reached][:, None]
+        gains[:, 0] = 0.0  # Where they stand.
     tiles, ends, slopes, rise, run = _edges(np.where(costs > budget, 0.0, gains), costs)
     order = np.argsort(-slopes, kind="stable")
     within = np.cumsum(run[order]) <= budget
@@ -48,7 +46,7 @@ def allocate(
     # stopping there keeps every tile on its hull.
     paid = order[: len(within) if within.all() else int(np.argmin(within))]
     exits = np.zeros(len(gains), np.intp) if reached is None else reached.copy()
-    np.maximum.at(exits, tiles[paid], ends[paid])
+    exits[tiles[paid]] = ends[paid]  # A tile's own are in order: the last counts.
     eta = float(slopes[paid[-1]]) if len(paid) else float("inf")
     return Allocation(exits, float(rise[paid].sum()), float(run[paid].sum()), eta)
 
@@ -85,8 +83,7 @@ def _edges(gains: NDArray[np.floating], costs: NDArray[np.floating]) -> tuple[ND
     for _ in range(exits - 1):
         rise = gains - gains[rows, here][:, None]
         run = costs - costs[rows, here][:, None]
-        ahead = np.arange(exits) > here[:, None]
-        slope = np.divide(rise, run, out=np.full_like(rise, -np.inf), where=ahead & (run > 0))
+        slope = np.divide(rise, run, out=np.full_like(rise, -np.inf), where=run > 0)
         best = slope.argmax(axis=1)
         steepest = slope[rows, best]
         rising = steepest > 0

@@ -3,7 +3,7 @@
 Nothing here waits or owns a clock: the clock is handed in, and read before every region.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
@@ -16,7 +16,7 @@ from rtsr.errors import OutOfMemory
 from rtsr.pacing.deadline import CostModel, Least
 from rtsr.pacing.judge import by_estimator
 from rtsr.pacing.picture import Picture
-from rtsr.pacing.plan import SIDE, Planner, Price
+from rtsr.pacing.plan import Planner, Price, left_by, new
 from rtsr.pacing.workers import Queue, Workers
 from rtsr.regions import Grid, Region
 from rtsr.surface import Captured, Sized, Surface, Upscaled
@@ -120,9 +120,9 @@ class Refiner:
             # Less was needed than expected, or halos left room for something small.
             if not self._refine(state, self._plan(state, due_ns, state.exits, most), due_ns, most):
                 break
-        state.spent.short = int((state.exits < wanted).sum())
+        state.spent.short = int((left_by(state.errors, state.exits) > left_by(state.errors, wanted)).sum())
         idle = self._workers.costs if not state.spent.macs else state.left_over
-        if state.fresh.any() or (state.exits < len(self._planner.macs) - 1).any():
+        if state.fresh.any() or (left_by(state.errors, state.exits) > state.errors.min(axis=2)).any():
             # There was something to do, and some, or all, had no time for it.
             for costs in self._workers.costs:
                 if any(costs is each for each in idle) and not any(costs is each for each in state.ran):
@@ -248,13 +248,13 @@ class Refiner:
 
         Tiles that are there already stay. Returns whether any went further.
         """
-        before, todo, timed = state.spent.macs, np.where(wanted > state.exits, wanted, 0), due_ns < float("inf")
+        before, todo, timed = state.spent.macs, new(wanted, state.exits), due_ns < float("inf")
         if not state.picture.few(todo > 0):
             self._colours(state)
         price = self._price() if timed else self._planner.compute
         regions = self._planner.pieces(state.picture.grid, todo, price, most_ns)
         # The last is next: best bargains first.
-        regions.sort(key=lambda job: self._worth(state, *job))
+        regions.sort(key=lambda job: self._worth(state, *job, price))
         queue = Queue(regions, self._workers, due_ns, self.clock, partial(self._seen, state.picture.grid), self._room)
         try:
             self._workers.run(partial(self._drain, state, queue, due_ns))
@@ -278,20 +278,26 @@ class Refiner:
             queue.clear()  # The other threads need not go on.
             raise
 
-    def _worth(self, state: _State, region: Region, k: int) -> float:
-        """Error that taking `region` to exit `k` removes, for each pixel and cost."""
+    def _worth(self, state: _State, region: Region, k: int, price: Price) -> float:
+        """Error that taking `region` to exit `k` removes, for its cost."""
         errors = state.errors[region.tiles]
-        return float((_at(errors, state.exits[region.tiles]) - errors[..., k]).mean() / self._planner.macs[k])
+        removed = (left_by(errors, state.exits[region.tiles]) - errors[..., k]).sum()
+        return float(removed) / price(k, self._seen(state.picture.grid, (region, k)))
 
-    def _refine_region(self, state: _State, region: Region, k: int, due_ns: float, costs: CostModel) -> None:
-        """Take `region` to exit `k`, or to the furthest before it that there is time for."""
-        reached = int(state.exits[region.tiles].max())
-        while k > reached:
+    def _in_turn(self, state: _State, region: Region, wanted: int) -> Iterator[int]:
+        """The exit `wanted`, and others that leave less of `region`'s error than it has, the least first."""
+        yield wanted
+        errors = state.errors[region.tiles]
+        now, then = left_by(errors, state.exits[region.tiles]).mean(), errors.mean(axis=(0, 1))
+        yield from (int(k) for k in np.argsort(then, kind="stable") if then[k] < now)
+
+    def _refine_region(self, state: _State, region: Region, wanted: int, due_ns: float, costs: CostModel) -> None:
+        """Take `region` to the exit `wanted`, or to the best that there is time for."""
+        for k in self._in_turn(state, region, wanted):
             seen = self._planner.window(state.picture.grid, region, k)
             image = state.picture.input(seen)
             if due_ns == float("inf") or self.clock() + costs.cautious_ns(f"exit {k}", seen.area) <= due_ns:
                 break
-            k -= 1
         else:
             return
         with self._lock:
@@ -314,8 +320,9 @@ class Refiner:
         return self._workers.left_ns(due_ns, self.clock())
 
     def least_ns(self) -> float:
-        """Time that the smallest refinement will rarely exceed: one tile with its halo to the first exit."""
-        return self._workers.cautious_ns("exit 1", (SIDE + 2 * self._planner.halos[1]) ** 2)
+        """Time that the smallest refinement will rarely exceed: one tile with its halo to the quickest exit."""
+        k, pixels = self._planner.least(self._price())
+        return self._workers.cautious_ns(f"exit {k}", pixels)
 
     def _seen(self, grid: Grid, job: tuple[Region, int]) -> int:
         """How many input pixels the network sees of a frame to take a region to an exit."""
@@ -336,11 +343,6 @@ class Refiner:
         return rgb
 
 
-def _at(errors: NDArray[np.floating], exits: NDArray[np.intp]) -> NDArray[np.floating]:
-    """The error of each tile's exit, (rows, columns); `errors` are (rows, columns, exits + 1)."""
-    return np.take_along_axis(errors, exits[..., None], axis=2)[..., 0]
-
-
 def _expected_psnr(state: _State) -> float:
     """Peak signal-to-noise ratio that the estimates promise for the whole frame, in dB."""
-    return float(-10 * np.log10(np.average(_at(state.errors, state.exits), weights=state.picture.grid.areas())))
+    return float(-10 * np.log10(np.average(left_by(state.errors, state.exits), weights=state.picture.grid.areas())))

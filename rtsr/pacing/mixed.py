@@ -41,9 +41,8 @@ NOISE = 0.19 / 255**2
 """Mean squared error of luma that 8 bits add where there is much to see, white being 1, as a part of what RGB of
 made-up pictures differs by (`rtsr.card.Int8.noise`, squared levels of 255). To smooth tiles they add less, see
 `rtsr.pacing.judge` (docs/decisions/0021-eight-bits-on-the-processor.md)."""
-LEAST_IN_8_BITS, MOST_IN_8_BITS = 0.25, 0.55
-"""What a multiply-add in 8 bits costs where these pay, in those in floats: a quarter by the instructions; 0.27 (Large)
-to 0.47 (Small) were measured."""
+MARGIN = 1.3
+"""How much dearer than another a way in the other form has to be to be known as dearer: shares are of one picture."""
 LEFT = {1: 1.0, 2: 0.65, 4: 0.5, 8: 0.45}
 """By turned copies, the part of what 8 bits lose that their mean loses, too: as measured on frames of three games, 0.53
 to 0.70, 0.43 to 0.59 and 0.39 to 0.54."""
@@ -74,6 +73,8 @@ class Way:
     """Copies of the tile, turned and mirrored, whose results are averaged."""
     int8: bool = False
     """Whether the network is run in 8 bits."""
+    share: float = 1.0
+    """Time of a multiply-add in that form over that of one in floats."""
     lost: float = 0.0
     """What of the gain in floats 8 bits cost, in dB, on the pictures that it was measured on."""
 
@@ -96,8 +97,8 @@ class Way:
 
     @property
     def cost(self) -> float:
-        """What it costs beside others."""
-        return cost_of(self.macs, self.int8)
+        """What it costs beside others, in multiply-adds in floats."""
+        return self.macs * self.share
 
     @property
     def noise(self) -> float:
@@ -112,12 +113,11 @@ class Way:
 
     def beats(self, other: "Way", first: bool) -> bool:
         """Whether this surely costs no more than `other` and gains no less; of equals, the `first` does."""
-        if self.int8 == other.int8:
-            most, least = self.macs, other.macs
-        else:
-            most = self.macs * (MOST_IN_8_BITS if self.int8 else 1)
-            least = other.macs * (LEAST_IN_8_BITS if other.int8 else 1)
-        return most <= least and self.gain >= other.gain and (first or most < least or self.gain > other.gain)
+        if self.int8 != other.int8:  # 8 bits that seem to lose nothing do lose something where there is little to see.
+            better = self.gain > other.gain if self.int8 else self.gain >= other.gain
+            return better and MARGIN * self.cost <= other.cost
+        equal = self.cost == other.cost and self.gain == other.gain
+        return self.cost <= other.cost and self.gain >= other.gain and (first or not equal)
 
     def turned(self, turns: int) -> "Way":
         """The mean of so many turned copies' results."""
@@ -125,22 +125,14 @@ class Way:
         return replace(self, turns=turns, macs=turns * self.macs, gain=gain - lost, lost=lost)
 
 
-def cost_of(macs: float, int8: bool) -> float:
-    """What `macs` multiply-adds cost beside others: in 8 bits they count for half.
-
-    It may be less, but then Medium in 8 bits came before Small in floats, which loses less where little is lost.
-    """
-    return macs / 2 if int8 else macs
-
-
 def find_ways(
     network: Network,
     most: float = inf,
     turned: bool = True,
     known: Iterable[Network] | None = None,
-    forms: Callable[[Network], Iterable[bool]] = lambda _: [False],
+    forms: Callable[[Network], Mapping[bool, float]] = lambda _: {False: 1.0},
 ) -> list[Way]:
-    """What tiles may get where `network` was named, which has several exits: each reaches more than all that cost less.
+    """What tiles may get where `network`, of several exits, was named: what nothing surely beats, by multiply-adds.
 
     Those are its exits, networks of its family, scale and flavour among `known` with all of theirs, and, if `turned`,
     those that cost as much as `network` or more turned, in each form, where they have at most `most` multiply-adds per
@@ -148,7 +140,7 @@ def find_ways(
     time. By default the shipped ones are known, if `network` is one of them. Which reaches more was measured: exits
     have gains, networks with one exit are compared with the last of `network` on the data sets that both have. Where
     gains were not measured, there are its own exits alone. `forms` says of networks with one exit whether they are run
-    in floats (False), in 8 bits (True) or both.
+    in floats (False), in 8 bits (True) or both, and what time that takes, over the time in floats.
     """
     own = exits_of(network)
     if not own[-1].gain:
@@ -166,7 +158,7 @@ def find_ways(
 
 
 def _best(ways: Iterable[Way]) -> list[Way]:
-    """Those of `ways` that no other surely beats, by multiply-adds.
+    """Those of `ways` that no other surely beats, in the order of their multiply-adds.
 
     Forms whose costs may be either way round are both there: which is better is seen where their time is measured.
     """
@@ -249,7 +241,7 @@ def _open_own(
 
 
 class MixedExits:
-    """An `ExitsEngine` whose exits are `ways`, cheapest first; `opened` are the engines of their networks, by form.
+    """An `ExitsEngine` whose exits are `ways`, by multiply-adds; `opened` are the engines of their networks, by form.
 
     Its card is `card`, of the network that was named, with these exits, no scores and no estimator.
     """
@@ -314,11 +306,13 @@ def exit_names(engine: ExitsEngine) -> tuple[str, ...]:
     return "bicubic", *(engine.exits if isinstance(engine, MixedExits) else own)
 
 
-def _forms(means: Means, own: Engine, shares: bool, network: Network) -> list[bool]:
-    """Whether `network` is run in floats, in 8 bits or both beside `own`; `shares`: multiply-adds count, not time."""
-    if network.card.int8 is None or means.precision is not None or shares:
-        return [network.card.int8 is not None and means.precision == "int8"]
-    return [True, False] if on_processor(own, network) and trial(network, means.threads).pays else [False]
+def _forms(means: Means, own: Engine, shares: bool, network: Network) -> dict[bool, float]:
+    """Forms in which `network` is run beside `own`, see `find_ways`; `shares`: multiply-adds count, not time."""
+    asked = means.precision == "int8"
+    if not (asked or (means.precision is None and not shares)) or not on_processor(own, network):
+        return {asked and network.card.int8 is not None: 1.0}
+    tried = trial(network, means.threads)
+    return {True: tried.share} if asked else {False: 1.0, True: tried.share} if tried.pays else {False: 1.0}
 
 
 def on_processor(own: Engine, network: Network) -> bool:
@@ -329,9 +323,9 @@ def on_processor(own: Engine, network: Network) -> bool:
     )
 
 
-def _plain(network: Network, last: Way, forms: Iterable[bool]) -> list[Way]:
+def _plain(network: Network, last: Way, forms: Mapping[bool, float]) -> list[Way]:
     """`network`, which has one exit, in `forms`; none where it has no data set in common with `last`, an exit."""
-    return [way for int8 in forms for way in _single(network, last, int8)]
+    return [replace(way, share=share) for int8, share in forms.items() for way in _single(network, last, int8)]
 
 
 def _single(network: Network, last: Way, int8: bool) -> list[Way]:
@@ -347,7 +341,7 @@ def _single(network: Network, last: Way, int8: bool) -> list[Way]:
     whole = card_in_8_bits(card).quality
     if not common & whole.keys():
         return []
-    lost = fmean(card.quality[name].psnr - whole[name].psnr for name in common & whole.keys())
+    lost = max(fmean(card.quality[name].psnr - whole[name].psnr for name in common & whole.keys()), 0.0)
     return [replace(way, gain=way.gain - lost, int8=True, lost=lost)]
 
 

@@ -71,18 +71,19 @@ class Planner:
         prices[:, [self._too_long(k, grid, price, budget, most, longest) for k in range(last + 1)]] = np.inf
         start = None if reached is None else reached.ravel()
         overhead, wanted = 1.0, np.zeros((grid.rows, grid.columns), np.intp)
-        everything = np.full_like(wanted, last)
-        left = everything if reached is None else np.where(reached < last, last, 0)
+        best = int(gains.sum(axis=0).argmax())
+        everything = np.full_like(wanted, best)
+        if reached is not None:
+            everything = np.where(errors[..., best] < left_by(errors, reached), best, reached)
         rest: float | None = None
         for _ in range(ROUNDS):
             allocation = allocate(gains, prices * overhead, budget, start)
             wanted = allocation.exits.reshape(wanted.shape)
-            todo = wanted if reached is None else np.where(wanted > reached, wanted, 0)
-            cost = self._cost(grid, todo, price, most)
+            cost = self._cost(grid, new(wanted, reached), price, most)
             if cost <= budget:
                 break
-            rest = self._cost(grid, left, price, most) if rest is None else rest
-            if rest <= min(budget, cost) and np.isfinite(prices[:, last]).all():
+            rest = self._cost(grid, new(everything, reached), price, most) if rest is None else rest
+            if rest <= min(budget, cost) and np.isfinite(prices[:, best]).all():
                 return everything  # Large pieces have few halos.
             halos = cost / allocation.cost if allocation.cost else 2.0
             overhead *= min(max(halos, 1.03), 2.0)
@@ -92,7 +93,13 @@ class Planner:
         """Whether a tile of exit `k` would be longer than pieces are to be, in a frame that needs pieces."""
         height, width = (min(SIDE + 2 * self.halos[k], side) for side in (grid.height, grid.width))
         tile, whole = price(k, height * width), price(k, grid.height * grid.width)
-        return tile > longest or (k > 1 and tile > most and whole > budget)
+        return tile > longest or (k != self.least(price)[0] and tile > most and whole > budget)
+
+    def least(self, price: Price) -> tuple[int, int]:
+        """The smallest piece of work that does anything: the exit whose tile costs least, and its window's pixels."""
+        tiles = [(SIDE + 2 * halo) ** 2 for halo in self.halos]
+        k = min(range(1, len(tiles)), key=lambda k: price(k, tiles[k]))
+        return k, tiles[k]
 
     def pieces(
         self, grid: Grid, wanted: NDArray[np.intp], price: Price, most: float = float("inf")
@@ -123,6 +130,16 @@ class Planner:
             else:
                 found.append((region, k, cost))
         return found
+
+
+def left_by(errors: NDArray[np.floating], exits: NDArray[np.intp]) -> NDArray[np.floating]:
+    """The error of each tile's exit, (rows, columns); `errors` are (rows, columns, exits + 1)."""
+    return np.take_along_axis(errors, exits[..., None], axis=2)[..., 0]
+
+
+def new(wanted: NDArray[np.intp], reached: NDArray[np.intp] | None) -> NDArray[np.intp]:
+    """What is `wanted` of tiles that have `reached` another exit; 0 of others."""
+    return wanted if reached is None else np.where(wanted != reached, wanted, 0)
 
 
 def regions_of(wanted: NDArray[np.intp]) -> list[tuple[Region, int]]:

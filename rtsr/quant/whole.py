@@ -162,7 +162,7 @@ def _layers(
     if (
         len(layers) < 3
         or any(form != PLAIN for form in forms[:-1])
-        or forms[-1][3:] != PLAIN[3:]
+        or any(form[3:] != PLAIN[3:] for form in (_form(layers[0][0], values), forms[-1]))
         or values[layers[0][0].input[1]].shape[1] != GREYS.shape[1]
         or shown != {flow}
     ):

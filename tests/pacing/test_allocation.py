@@ -72,10 +72,22 @@ def test_what_was_reached_is_kept_and_paid_for_once() -> None:
     nothing = allocate(gains, costs, 0, reached)
     assert (nothing.exits == reached).all() and nothing.cost == 0
     some = allocate(gains, costs, 40, reached)
-    deeper = some.exits > reached
-    assert (some.exits >= reached).all() and deeper.any()
-    assert costs[deeper, some.exits[deeper]].sum() == pytest.approx(some.cost) and some.cost <= 40
-    assert (gains[deeper, some.exits[deeper]] > gains[deeper, reached[deeper]]).all()
+    on = some.exits != reached
+    assert on.any()
+    assert costs[on, some.exits[on]].sum() == pytest.approx(some.cost) and some.cost <= 40
+    assert (gains[on, some.exits[on]] > gains[on, reached[on]]).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("begun", [False, True])
+def test_exits_may_be_in_any_order(seed: int, begun: bool) -> None:
+    gains, costs = situation(50, seed)
+    reached = np.random.default_rng(seed).integers(0, 4, 50) if begun else None
+    order = np.array([0, 3, 1, 2])
+    places = np.argsort(order)
+    usual = allocate(gains, costs, 40, reached)
+    other = allocate(gains[:, order], costs[:, order], 40, None if reached is None else places[reached])
+    assert order[other.exits].tolist() == usual.exits.tolist() and other.gain == pytest.approx(usual.gain)
 
 
 def test_what_is_too_dear_by_itself_keeps_nothing_else() -> None:

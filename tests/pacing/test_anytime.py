@@ -256,6 +256,20 @@ def test_a_paused_picture_gets_better_until_it_is_done_and_then_costs_nothing() 
     assert macs[-1] == 0 and (refine.within(picture, refine.engine.now + 4 * MS)[0][0] == planes[0]).all()
 
 
+@pytest.mark.parametrize("best", [1, 2, 3])
+def test_a_paused_picture_that_is_done_leaves_the_cost_model_as_it_was(best: int) -> None:
+    """Which exit is best for a tile is not a matter of their order."""
+    refine = ticking()
+    exits = tuple(replace(found, gain=3.0 - abs(k - best)) for k, found in enumerate(refine.card.exits, 1))
+    refine.card = replace(refine.card, exits=exits)
+    costs, picture = [], frame(6, flat=0)
+    for _ in range(60):
+        _, spent = refine.within(picture, refine.engine.now + 12 * MS)
+        costs.append((refine.costs.deviation, refine.costs.slowness))
+    assert spent.tiles[best] == spent.tiles.sum() and spent.macs == 0
+    assert len(set(costs[30:])) == 1
+
+
 class Stalling(Ticking):
     """The first conversion of colours after `stall` was set takes so many milliseconds more."""
 

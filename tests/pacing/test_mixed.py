@@ -33,6 +33,8 @@ from tests.media import make_video
 
 X2 = Fraction(2)
 SET = "Set5"
+BOTH = {False: 1.0, True: 0.5}
+"""Forms, and their times."""
 SHIPPED = [name for name, network in networks().items() if network.card.exits]
 
 
@@ -162,12 +164,12 @@ def test_a_form_in_8_bits_costs_half_and_keeps_its_place() -> None:
         plain(name, macs, psnr, int8=Int8("", 1.0, {SET: Quality(psnr - 0.1, 0.9, 5)}))
         for name, macs, psnr in (("small", 150, 32.2), ("large", 300, 33.1))
     ]
-    ways = find_ways(staged((0.5, 2.0, 3.0)), known=known, turned=False, forms=lambda _: [True, False])
+    ways = find_ways(staged((0.5, 2.0, 3.0)), known=known, turned=False, forms=lambda _: BOTH)
     assert [(way.name, round(way.gain, 6)) for way in ways] == [
         ("net-plain in 8 bits", 2.1), ("net-plain", 2.2), ("net-plain in 8 bits", 3.0), ("net-plain", 3.1)
     ]  # fmt: skip
     assert [way.form for way in ways] == [("small", True), ("small", False), ("large", True), ("large", False)]
-    only = find_ways(staged(), known=known, turned=False, forms=lambda _: [True])
+    only = find_ways(staged(), known=known, turned=False, forms=lambda _: {True: 0.5})
     assert [way.form for way in only if way.int8] == [("small", True), ("large", True)]
     assert not any(way.int8 for way in find_ways(staged(), known=known))
 
@@ -175,15 +177,15 @@ def test_a_form_in_8_bits_costs_half_and_keeps_its_place() -> None:
 def test_what_costs_more_than_eight_runs_is_left_out() -> None:
     """A network of nine times the multiply-adds does, and costs half as much in 8 bits."""
     dear = plain("p", 2700, 33.4, int8=Int8("", 1.0, {SET: Quality(33.4, 0.9, 5)}))
-    ways = find_ways(staged(), known=[dear], forms=lambda _: [False, True])
+    ways = find_ways(staged(), known=[dear], forms=lambda _: BOTH)
     assert [(way.turns, way.int8) for way in ways if way.network.card.name == "p"] == [(1, True)]
-    assert not any(way.int8 for way in find_ways(staged(), 2400, known=[dear], forms=lambda _: [False, True]))
+    assert not any(way.int8 for way in find_ways(staged(), 2400, known=[dear], forms=lambda _: BOTH))
 
 
 def test_both_forms_of_what_is_best_are_turned_and_copies_in_8_bits_lose_less() -> None:
     """What costs as much in either form is there in both: where its time is measured shows which is better."""
     quality = {"int8": Int8("", 1.0, {SET: Quality(33.05, 0.9, 5)})}
-    ways = find_ways(staged(), known=[plain("p", 300, 33.1, **quality)], forms=lambda _: [False, True])
+    ways = find_ways(staged(), known=[plain("p", 300, 33.1, **quality)], forms=lambda _: BOTH)
     found = [(way.turns, way.int8, way.macs, round(way.gain, 4)) for way in ways if way.network.card.name == "p"]
     assert found == [
         (1, True, 300, 3.05),
@@ -196,19 +198,37 @@ def test_both_forms_of_what_is_best_are_turned_and_copies_in_8_bits_lose_less() 
         (8, False, 2400, 3.2085),
     ]  # fmt: skip
     lossy = find_ways(staged(), known=[plain("p", 300, 33.1, int8=Int8("", 1.0, {SET: Quality(32.8, 0.9, 5)}))],
-                      forms=lambda _: [False, True])  # fmt: skip
+                      forms=lambda _: BOTH)  # fmt: skip
     assert [way.turns for way in lossy if way.int8] == [1, 2], "four copies gain less than one in floats, for more"
     unscored = plain("p", 300, 33.1, int8=Int8("", 1.0, {}))
-    assert not any(way.int8 for way in find_ways(staged(), known=[unscored], forms=lambda _: [False, True]))
+    assert not any(way.int8 for way in find_ways(staged(), known=[unscored], forms=lambda _: BOTH))
     noise = [way.noise for way in ways if way.int8]
     assert noise == sorted(noise, reverse=True) and noise[0] > 1.9 * noise[-1] > 0
     assert all(cheap.macs <= dear.macs and cheap.cost <= dear.cost for cheap, dear in pairwise(ways))
 
 
+def test_8_bits_that_happen_to_score_above_floats_are_thought_equal() -> None:
+    lucky = plain("p", 300, 33.1, int8=Int8("", 1.0, {SET: Quality(33.2, 0.9, 5)}))
+    ways = find_ways(staged(), known=[lucky], forms=lambda _: BOTH)
+    assert [(way.turns, way.int8) for way in ways if way.network.card.name == "p"] == [
+        (turns, int8) for turns in (1, 2, 4, 8) for int8 in (True, False)
+    ]
+    assert all(way.lost == 0 for way in ways)
+
+
+def test_forms_are_compared_by_the_time_they_were_seen_to_take() -> None:
+    small = plain("s", 160, 32.2, int8=Int8("", 1.0, {SET: Quality(32.0, 0.9, 5)}))
+    large = plain("l", 300, 33.1, int8=Int8("", 1.0, {SET: Quality(33.0, 0.9, 5)}))
+    for share, both in ((0.3, False), (0.5, True)):
+        ways = find_ways(staged(), known=[small, large], turned=False, forms=lambda _, s=share: {False: 1.0, True: s})
+        assert (("s", False) in [way.form for way in ways]) == both
+        assert ("l", True) in [way.form for way in ways]
+
+
 def test_8_bits_gain_nothing_where_there_is_little_to_see() -> None:
     network = staged((0.5, 2.0, 3.0))
     ways = find_ways(network, known=[plain("p", 300, 33.1, int8=Int8("", 2.5, {SET: Quality(33.1, 0.9, 5)}))],
-                     turned=False, forms=lambda _: [True])  # fmt: skip
+                     turned=False, forms=lambda _: {True: 0.5})  # fmt: skip
     engine = MixedExits(network.card, ways, {way.form: FakeStagedEngine(X2) for way in ways})
     assert [exit.noise > 0 for exit in engine.card.exits] == [way.int8 for way in ways] and ways[-1].int8
     assert engine.card.exits[-1].noise == 2.5 * NOISE, "as much as its card says"

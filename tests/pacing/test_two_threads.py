@@ -10,6 +10,7 @@ import pytest
 
 from rtsr.engine.fake import FakeStagedEngine
 from rtsr.pacing.anytime import Refiner
+from rtsr.pacing.calibration import CAUTION_AT_ONCE
 from rtsr.pacing.deadline import TOLERANCE_NS, CostModel
 from rtsr.pacing.workers import Workers
 from tests.pacing.test_anytime import MS, RATES, frame
@@ -46,14 +47,16 @@ class Scripted(FakeStagedEngine):
         """This thread works from now on; nobody begins before both do."""
         with self._turn:
             self._times[which()] = self.now
-            self._turn.wait_for(lambda: len(self._times) == 2)
-            self._wait()
-        yield
-        with self._turn:
-            ended = self._times[which()]
-            self._times[which()] = float("inf")
             self._turn.notify_all()
-            self._ends.append(ended)
+            assert self._turn.wait_for(lambda: len(self._times) == 2, 20)
+            self._wait()
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._ends.append(self._times[which()])
+                self._times[which()] = float("inf")
+                self._turn.notify_all()
 
     def together(self) -> None:
         """Both are done: it is as late as it is for the later one."""
@@ -79,13 +82,18 @@ class Threads(Workers):
         self.engine.together()
 
 
+def costs_of() -> CostModel:
+    """As they are for two threads."""
+    return CostModel(RATES, caution=CAUTION_AT_ONCE)
+
+
 def which() -> int:
     return int(threading.current_thread() is not threading.main_thread())
 
 
 def refiner(slowness: Script) -> tuple[Refiner, Scripted]:
     engine = Scripted(slowness)
-    refine = Refiner(engine, engine.clock, CostModel(RATES), reuse=False)
+    refine = Refiner(engine, engine.clock, costs_of(), reuse=False)
     refine.close()
     refine._workers = Threads(engine, refine.costs)
     return refine, engine
@@ -164,9 +172,9 @@ def test_two_threads_do_more_than_one_in_the_same_time() -> None:
     _, spent = refine.within(frame(0), 5 * MS)
     assert min(engine.runs) > 0
     refine._workers.close()
-    alone = Refiner(engine, engine.clock, CostModel(RATES), reuse=False)
+    alone = Refiner(engine, engine.clock, costs_of(), reuse=False)
     alone.close()
-    alone._workers = Threads(engine, CostModel(RATES))
+    alone._workers = Threads(engine, alone.costs)
     alone._workers.costs[1].slowness = 1e3
     _, less = alone.within(frame(0), engine.now + 5 * MS)
     alone._workers.close()
