@@ -101,7 +101,7 @@ class Int8:
     """Hash of that file, in hexadecimal."""
     noise: float = 2.0
     """Mean squared difference of its results from those in floats on made-up pictures, in levels of 255; where it was
-    not measured, as much as the worst that ship."""
+    not measured, about as much as the worst that ship."""
     quality: dict[str, Quality] = field(default_factory=dict)
     """Its scores by data set."""
 

@@ -52,7 +52,7 @@ def allocate(
 
 
 def choose(gains: NDArray[np.floating], costs: NDArray[np.floating], eta: float) -> NDArray[np.intp]:
-    """Exits (N,) that maximise gain - eta * cost tile by tile (equation 9); the cheapest of equals."""
+    """Exits (N,) that maximise gain - eta * cost tile by tile (equation 9); the first of equals."""
     return np.argmax(gains - eta * costs, axis=1)
 
 
@@ -78,14 +78,15 @@ def _edges(gains: NDArray[np.floating], costs: NDArray[np.floating]) -> tuple[ND
     """The rising edges of every tile's hull, a tile's own in order: tile, exit at the end, slope, gain, cost."""
     count, exits = gains.shape
     rows = np.arange(count)
-    here = np.zeros(count, np.intp)
+    here, before = np.zeros(count, np.intp), np.full(count, np.inf)
     found = []
     for _ in range(exits - 1):
         rise = gains - gains[rows, here][:, None]
         run = costs - costs[rows, here][:, None]
         slope = np.divide(rise, run, out=np.full_like(rise, -np.inf), where=run > 0)
         best = slope.argmax(axis=1)
-        steepest = slope[rows, best]
+        # Where edges are in one line, rounding must not change their order.
+        before = steepest = np.minimum(slope[rows, best], before)
         rising = steepest > 0
         if not rising.any():
             break

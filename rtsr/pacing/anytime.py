@@ -138,7 +138,7 @@ class Refiner:
         budget = quality * state.spent.full_macs * (1 + 1e-9)
         wanted = self._planner.plan(state.errors, state.picture.grid, self._planner.compute, budget)
         last = self._last
-        self._take_over(state, np.zeros_like(state.fresh) if last is None else ~state.fresh & (wanted >= last.exits))
+        self._take_over(state, np.zeros_like(state.fresh) if last is None else ~state.fresh & (wanted == last.exits))
         self._refine(state, wanted)
         return self._finish(state)
 
@@ -280,23 +280,27 @@ class Refiner:
 
     def _worth(self, state: _State, region: Region, k: int, price: Price) -> float:
         """Error that taking `region` to exit `k` removes, for its cost."""
-        errors = state.errors[region.tiles]
-        removed = (left_by(errors, state.exits[region.tiles]) - errors[..., k]).sum()
-        return float(removed) / price(k, self._seen(state.picture.grid, (region, k)))
+        errors, grid = state.errors[region.tiles], state.picture.grid
+        removed = (left_by(errors, state.exits[region.tiles]) - errors[..., k]) * grid.areas()[region.tiles]
+        return float(removed.sum()) / price(k, self._seen(grid, (region, k)))
 
     def _in_turn(self, state: _State, region: Region, wanted: int) -> Iterator[int]:
         """The exit `wanted`, and others that leave less of `region`'s error than it has, the least first."""
         yield wanted
-        errors = state.errors[region.tiles]
-        now, then = left_by(errors, state.exits[region.tiles]).mean(), errors.mean(axis=(0, 1))
-        yield from (int(k) for k in np.argsort(then, kind="stable") if then[k] < now)
+        areas, errors = state.picture.grid.areas()[region.tiles], state.errors[region.tiles]
+        now = (left_by(errors, state.exits[region.tiles]) * areas).sum()
+        then = (errors * areas[..., None]).sum(axis=(0, 1))
+        yield from (int(k) for k in np.argsort(then, kind="stable") if then[k] < now and k not in (0, wanted))
 
     def _refine_region(self, state: _State, region: Region, wanted: int, due_ns: float, costs: CostModel) -> None:
         """Take `region` to the exit `wanted`, or to the best that there is time for."""
         for k in self._in_turn(state, region, wanted):
             seen = self._planner.window(state.picture.grid, region, k)
+            needed = 0.0 if due_ns == float("inf") else costs.cautious_ns(f"exit {k}", seen.area)
+            if self.clock() + needed > due_ns:
+                continue
             image = state.picture.input(seen)
-            if due_ns == float("inf") or self.clock() + costs.cautious_ns(f"exit {k}", seen.area) <= due_ns:
+            if self.clock() + needed <= due_ns:
                 break
         else:
             return

@@ -43,6 +43,8 @@ made-up pictures differs by (`rtsr.card.Int8.noise`, squared levels of 255). To 
 `rtsr.pacing.judge` (docs/decisions/0021-eight-bits-on-the-processor.md)."""
 MARGIN = 1.3
 """How much dearer than another a way in the other form has to be to be known as dearer: shares are of one picture."""
+AS_ASKED = 0.5
+"""Time in 8 bits over time in floats where they were asked for, quicker or not."""
 LEFT = {1: 1.0, 2: 0.65, 4: 0.5, 8: 0.45}
 """By turned copies, the part of what 8 bits lose that their mean loses, too: as measured on frames of three games, 0.53
 to 0.70, 0.43 to 0.59 and 0.39 to 0.54."""
@@ -308,11 +310,12 @@ def exit_names(engine: ExitsEngine) -> tuple[str, ...]:
 
 def _forms(means: Means, own: Engine, shares: bool, network: Network) -> dict[bool, float]:
     """Forms in which `network` is run beside `own`, see `find_ways`; `shares`: multiply-adds count, not time."""
-    asked = means.precision == "int8"
-    if not (asked or (means.precision is None and not shares)) or not on_processor(own, network):
-        return {asked and network.card.int8 is not None: 1.0}
+    if means.precision == "int8" and network.card.int8 is not None:
+        return {True: 1.0 if shares else AS_ASKED}
+    if means.precision is not None or shares or not on_processor(own, network):
+        return {False: 1.0}
     tried = trial(network, means.threads)
-    return {True: tried.share} if asked else {False: 1.0, True: tried.share} if tried.pays else {False: 1.0}
+    return {False: 1.0, True: tried.share} if tried.pays else {False: 1.0}
 
 
 def on_processor(own: Engine, network: Network) -> bool:

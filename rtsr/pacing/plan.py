@@ -4,6 +4,7 @@ Knows a network's card and no clock.
 """
 
 from collections.abc import Callable
+from functools import partial
 from math import lcm
 
 import numpy as np
@@ -65,16 +66,20 @@ class Planner:
         last = len(self.macs) - 1
         if budget <= 0:
             return np.zeros((grid.rows, grid.columns), np.intp) if reached is None else reached.copy()
-        areas = grid.areas().reshape(-1, 1)
+        areas, least = grid.areas().reshape(-1, 1), self.least(price)[0]
         gains = (errors[..., :1] - errors).reshape(-1, last + 1) * areas
         prices = np.array([price(k, SIDE**2) / SIDE**2 for k in range(last + 1)]) * areas
-        prices[:, [self._too_long(k, grid, price, budget, most, longest) for k in range(last + 1)]] = np.inf
+        long = [
+            self._too_long(k, grid, price, budget, most if k != least else longest, longest) for k in range(last + 1)
+        ]
+        prices[:, long] = np.inf
         start = None if reached is None else reached.ravel()
         overhead, wanted = 1.0, np.zeros((grid.rows, grid.columns), np.intp)
         best = int(gains.sum(axis=0).argmax())
         everything = np.full_like(wanted, best)
         if reached is not None:
             everything = np.where(errors[..., best] < left_by(errors, reached), best, reached)
+        total = partial(_total, errors, grid)
         rest: float | None = None
         for _ in range(ROUNDS):
             allocation = allocate(gains, prices * overhead, budget, start)
@@ -83,17 +88,20 @@ class Planner:
             if cost <= budget:
                 break
             rest = self._cost(grid, new(everything, reached), price, most) if rest is None else rest
-            if rest <= min(budget, cost) and np.isfinite(prices[:, best]).all():
+            rest = rest if np.isfinite(prices[:, best]).all() else float("inf")
+            if rest <= min(budget, cost) and total(everything) <= total(wanted):
                 return everything  # Large pieces have few halos.
             halos = cost / allocation.cost if allocation.cost else 2.0
             overhead *= min(max(halos, 1.03), 2.0)
+        if rest is not None and rest <= budget and total(everything) < total(wanted):
+            return everything
         return wanted
 
     def _too_long(self, k: int, grid: Grid, price: Price, budget: float, most: float, longest: float) -> bool:
         """Whether a tile of exit `k` would be longer than pieces are to be, in a frame that needs pieces."""
         height, width = (min(SIDE + 2 * self.halos[k], side) for side in (grid.height, grid.width))
         tile, whole = price(k, height * width), price(k, grid.height * grid.width)
-        return tile > longest or (k != self.least(price)[0] and tile > most and whole > budget)
+        return tile > longest or (tile > most and whole > budget)
 
     def least(self, price: Price) -> tuple[int, int]:
         """The smallest piece of work that does anything: the exit whose tile costs least, and its window's pixels."""
@@ -135,6 +143,11 @@ class Planner:
 def left_by(errors: NDArray[np.floating], exits: NDArray[np.intp]) -> NDArray[np.floating]:
     """The error of each tile's exit, (rows, columns); `errors` are (rows, columns, exits + 1)."""
     return np.take_along_axis(errors, exits[..., None], axis=2)[..., 0]
+
+
+def _total(errors: NDArray[np.floating], grid: Grid, exits: NDArray[np.intp]) -> float:
+    """The squared error of a frame whose tiles have these `exits`."""
+    return float((left_by(errors, exits) * grid.areas()).sum())
 
 
 def new(wanted: NDArray[np.intp], reached: NDArray[np.intp] | None) -> NDArray[np.intp]:

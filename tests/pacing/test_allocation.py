@@ -95,3 +95,11 @@ def test_what_is_too_dear_by_itself_keeps_nothing_else() -> None:
     assert allocate(gains, costs, 10).exits.tolist() == [1, 2]
     reached = np.array([1, 1])
     assert allocate(gains, costs, 10, reached).exits.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_edges_in_one_line_are_walked_to_their_end(seed: int) -> None:
+    times = np.random.default_rng(seed).uniform(0.1, 3)
+    gains, costs = np.array([[0, 0.1, 0.2, 0.3]]) * times, np.array([[0, 0.7, 1.4, 2.1]]) / times
+    found = allocate(gains, costs, 1e9)
+    assert found.exits.tolist() == [3] and found.gain == pytest.approx(gains[0, 3])

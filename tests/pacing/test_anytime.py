@@ -13,6 +13,7 @@ from rtsr.engine.fake import FakeStagedEngine
 from rtsr.frame import Colour, Frame
 from rtsr.pacing.anytime import Refiner
 from rtsr.pacing.deadline import TOLERANCE_NS, CostModel, Rate
+from rtsr.regions import Region
 from rtsr.surface import Captured, Upscaled
 
 MS = 1e6
@@ -341,6 +342,44 @@ def test_what_there_is_no_time_for_goes_to_an_earlier_exit() -> None:
     refine._planner.plan = slowed
     _, spent = refine.within(small, 2 * MS)
     assert spent.tiles.tolist() == [0, 1, 0, 0] and spent.short == 1
+
+
+@pytest.mark.parametrize(
+    ("left", "now_ms", "found"),
+    [
+        ([9, 5, 4, 3], 1.0, 2),
+        ([9, 4, 5, 3], 1.0, 1),
+        ([9, 5, 4, 3], 1.5, 1),
+        ([9, 10, 11, 3], 1.0, 0),
+        ([2, 5, 4, 3], 1.0, 0),
+    ],
+)
+def test_what_there_is_no_time_for_goes_to_the_best_there_is_time_for(
+    left: list[float], now_ms: float, found: int
+) -> None:
+    """Exits 1 to 3 would take 0.44, 0.71 and 1.15 ms; never is a tile made worse, nor interpolated once more."""
+    refine = refiner(lambda _: 1.0)
+    state = refine._begin(frame(10, flat=0))
+    refine._take_over(state, ~state.fresh)
+    state.errors = np.tile(np.array(left, float), (*state.fresh.shape, 1))
+    refine.engine.now = now_ms * MS
+    refine.costs.deviation = 0.0
+    refine._refine_region(state, Region(0, 0, 1, 1), 3, 2 * MS, refine.costs)
+    assert state.exits[0, 0] == found and not state.exits.ravel()[1:].any()
+
+
+def test_what_removes_most_for_its_time_is_first() -> None:
+    refine = refiner(lambda _: 1.0)
+    state = refine._begin(frame(10, flat=0))
+    state.errors = np.tile(np.array([9.0, 8.0, 7.0, 6.0]), (*state.fresh.shape, 1))
+    one, price = Region(0, 0, 1, 1), refine._price()
+    worth = [refine._worth(state, one, k, price) for k in (1, 2, 3)]
+    rates = [(k * 64**2) / RATES[f"exit {k}"].cost_ns(65**2) for k in (1, 2, 3)]  # Chroma takes a pixel more.
+    assert worth == pytest.approx(rates)
+    large = refine._worth(state, Region(0, 0, 2, 2), 3, price)
+    assert large > worth[2], "more for each start"
+    state.errors[0, 0] *= 2
+    assert refine._worth(state, one, 3, price) == pytest.approx(2 * worth[2])
 
 
 def test_another_size_or_colour_starts_anew() -> None:

@@ -70,3 +70,42 @@ def test_tiles_that_are_further_already_stay_and_cost_nothing(card: Card) -> Non
     budget = 0.4 * whole(planner)  # The fifth row has 14 lines of 270.
     wanted = planner.plan(errors_of(card, 2), GRID, planner.compute, budget, reached)
     assert (wanted == last).all()
+
+
+def test_what_is_best_on_the_whole_does_not_hide_what_others_want() -> None:
+    """On the left tiles have exit 3, best for them and on the whole; on the right others are, and there is some time."""
+    card = find_network("enaf-quicksrnet-medium-photo", Fraction(2)).card
+    planner = Planner(card)
+    reached, errors = np.zeros((GRID.rows, GRID.columns), np.intp), np.empty((GRID.rows, GRID.columns, 4))
+    errors[:, :4], errors[:, 4:] = [4.0, 3.0, 2.0, 1.0], [0.4, 0.3, 0.2, 0.5]
+    reached[:, :4] = 3
+    budget = 0.1 * whole(planner)
+    wanted = planner.plan(errors, GRID, planner.compute, budget, reached)
+    assert (wanted[:, :4] == 3).all() and (wanted[:, 4:] > 0).any() and not (wanted[:, 4:] == 3).any()
+
+
+def test_few_tiles_gain_though_most_would_lose() -> None:
+    planner = Planner(find_network("enaf-quicksrnet-medium-photo", Fraction(2)).card)
+    errors = np.tile([1.0, 2.0, 2.0, 2.0], (GRID.rows, GRID.columns, 1))
+    errors[1, 1:5] = [9.0, 8.0, 7.0, 6.0]
+    wanted = planner.plan(errors, GRID, planner.compute, 0.1 * whole(planner))
+    assert (wanted[1, 1:5] > 0).any() and np.count_nonzero(wanted) == np.count_nonzero(wanted[1, 1:5])
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("already", [False, True])
+def test_plans_do_not_depend_on_the_order_of_exits(card: Card, seed: int, already: bool) -> None:
+    planner, count = Planner(card), len(card.exits) + 1
+    order = np.array([0, *np.random.default_rng(seed).permutation(np.arange(1, count))])
+    places = np.argsort(order)
+    other = Planner(card)
+    other.macs, other.halos = planner.macs[order], [planner.halos[k] for k in order]
+    errors, reached = errors_of(card, seed), np.zeros((GRID.rows, GRID.columns), np.intp)
+    if already:
+        reached = np.random.default_rng(seed).integers(0, count, reached.shape)
+    for share in (0.05, 0.3, 0.8):
+        budget = share * whole(planner)
+        usual = planner.plan(errors, GRID, planner.compute, budget, reached, budget / 3)
+        found = other.plan(errors[..., order], GRID, other.compute, budget, places[reached], budget / 3)
+        np.testing.assert_array_equal(order[found], usual)
+    assert order[other.least(other.compute)[0]] == planner.least(planner.compute)[0] == 1
