@@ -73,7 +73,7 @@ def test_tiles_that_are_further_already_stay_and_cost_nothing(card: Card) -> Non
 
 
 def test_what_is_best_on_the_whole_does_not_hide_what_others_want() -> None:
-    """On the left tiles have exit 3, best for them and on the whole; on the right others are, and there is some time."""
+    """On the left tiles have exit 3, best for them and on the whole; on the right others are, and there is time."""
     card = find_network("enaf-quicksrnet-medium-photo", Fraction(2)).card
     planner = Planner(card)
     reached, errors = np.zeros((GRID.rows, GRID.columns), np.intp), np.empty((GRID.rows, GRID.columns, 4))
